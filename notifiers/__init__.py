@@ -1,0 +1,1 @@
+"""Telling people: the notifier interface, its channels and the rendering of messages."""

@@ -1,0 +1,1 @@
+"""The pure core: facts, conditions, calendars, clocks, folds and report figures."""

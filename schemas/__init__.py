@@ -1,0 +1,1 @@
+"""What crosses a border: events in, decisions out, policy and directory documents."""

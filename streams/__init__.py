@@ -1,0 +1,1 @@
+"""The shell that moves data: intake, store, deadlines, relay and the runtimes."""
