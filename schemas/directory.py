@@ -1,0 +1,88 @@
+"""The directory: partners, people, stand-ins and routes, as one YAML document."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.events import Moment
+from schemas.fields import Document, IntervalField, Name
+
+
+class TerminalRoute(Document):
+    """Messages appear where Detente runs."""
+
+    kind: Literal["terminal"]
+
+
+class WebhookRoute(Document):
+    """Messages are POSTed as JSON, signed with HMAC-SHA256."""
+
+    kind: Literal["webhook"]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    secret_env: Annotated[
+        str,
+        Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="Environment variable with the secret."),
+    ]
+
+
+Route = Annotated[TerminalRoute | WebhookRoute, Field(discriminator="kind")]
+
+
+class Absence(Document):
+    """From when until when somebody is away, and who stands in."""
+
+    start: Annotated[Moment | date, Field(alias="from")]
+    until: Moment | date
+    stand_in: Name | None = None
+
+
+class Person(Document):
+    """Somebody who can be told."""
+
+    name: Name
+    calendar: Name = "default"
+    routes: Annotated[tuple[Route, ...], Field(description="In the order to try them.")] = ()
+    stand_in: Name | None = None
+    absences: tuple[Absence, ...] = ()
+    quiet_hours: Annotated[
+        IntervalField | None,
+        Field(description="Local time in which only urgent things arrive, e.g. 20:00-07:00."),
+    ] = None
+    bundle: Annotated[
+        bool, Field(description="False: never fold several alerts into one message.")
+    ] = True
+    active: bool = True
+
+
+class DatedTier(Document):
+    """A partner tier from a day on."""
+
+    tier: Name
+    since: date
+
+
+class Partner(Document):
+    """A partner whom we trade with."""
+
+    name: Name | None = None
+    tier: Annotated[
+        Name | tuple[DatedTier, ...],
+        Field(description="The partner tier, or its history with dates."),
+    ]
+    calendar: Name = "default"
+    roles: Annotated[
+        dict[str, Name | tuple[Name, ...]],
+        Field(description="Role to the person, or the people, who fill it for this partner."),
+    ] = {}
+
+
+class Directory(Document):
+    """Who is who."""
+
+    people: dict[Name, Person] = {}
+    partners: dict[Name, Partner] = {}
+    roles: Annotated[
+        dict[str, Name | tuple[Name, ...]],
+        Field(description="Who fills a role for partners that do not say otherwise."),
+    ] = {}

@@ -1,0 +1,90 @@
+"""Field types that the policy and the directory share."""
+
+from datetime import time
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import WithJsonSchema
+
+from schemas.units import SPAN_SYNTAX, Span, Unit, parse_span
+
+
+class Document(BaseModel):
+    """A part of a document that people write: a key that nobody knows is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+Name = Annotated[
+    str,
+    # YAML reads a bare 4711 as a number; for a name that is what its author meant by it.
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
+
+
+def _span(value: Any) -> Span:
+    if isinstance(value, Span):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a length of time; write {SPAN_SYNTAX}")
+    return parse_span(value)
+
+
+def _elapsed(value: Any) -> Span:
+    span = _span(value)
+    if span.unit is not Unit.ELAPSED:
+        raise ValueError(f"{span} depends on a calendar; here write min, h, d or w")
+    return span
+
+
+_AS_TEXT = PlainSerializer(str, return_type=str)
+
+SpanField = Annotated[
+    Span,
+    PlainValidator(_span),
+    _AS_TEXT,
+    WithJsonSchema({"type": "string", "examples": ["48h", "4bh", "3bd", "2w", "1mo"]}),
+]
+"""Any length of time: `48h`, `4bh`, `3bd`, `2w`, `1mo`."""
+
+ElapsedField = Annotated[
+    Span,
+    PlainValidator(_elapsed),
+    _AS_TEXT,
+    WithJsonSchema({"type": "string", "examples": ["15min", "12h"]}),
+]
+"""A length of elapsed time, needing no calendar: `15min`, `12h`."""
+
+
+def parse_clock(text: str) -> int:
+    """Minutes since local midnight of `HH:MM`; `24:00` is the end of the day."""
+    if text == "24:00":
+        return 24 * 60
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time of day; write HH:MM, e.g. 09:00") from None
+    if clock.second or clock.microsecond or clock.tzinfo:
+        raise ValueError(f"{text!r}: hours and minutes only, e.g. 09:00")
+    return clock.hour * 60 + clock.minute
+
+
+def parse_interval(text: Any) -> tuple[int, int]:
+    """Minutes from and to of `09:00-17:00`; one that ends before it starts runs over midnight."""
+    if not isinstance(text, str) or text.count("-") != 1:
+        raise ValueError(f"{text!r} is not an interval; write e.g. 09:00-17:00")
+    start, end = (parse_clock(part.strip()) for part in text.split("-"))
+    if start == end:
+        raise ValueError(f"{text!r} is empty; for the whole day write 00:00-24:00")
+    return start, end
+
+
+def _interval(value: Any) -> str:
+    parse_interval(value)
+    return str(value)
+
+
+IntervalField = Annotated[
+    str, BeforeValidator(_interval), Field(examples=["09:00-17:00", "22:00-06:00"])
+]

@@ -1,0 +1,178 @@
+"""The policy: tiers, rules, ladders, commitments, calendars and sources, as one YAML document.
+
+Here is its shape. What the words of a `when` mean is compiled by `rules.conditions`; what the
+parts must say about each other is checked by `rules.policy`.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from schemas.fields import Document, ElapsedField, IntervalField, Name, SpanField
+from schemas.units import Span, parse_span
+
+#: Below the tiers: listed in the account manager's daily summary; no clock, no alert.
+WATCH = "watch"
+
+#: Roles that every directory can fill. A policy adds its own under `roles`.
+ROLES = ("account_manager", "partnership_manager", "executive_sponsor", "operations")
+OPERATIONS = "operations"
+
+When = dict[str, Any]
+"""Facts with what they must be; all are required. `any:` lists alternatives, `not:` turns one."""
+
+
+class Mode(StrEnum):
+    """Whether what is decided is also told."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+    """Everything is decided and stored; only the redirect target hears "would have told"."""
+
+
+class Rule(Document):
+    """A named condition on facts, and the tier at which it opens or raises a case."""
+
+    name: Name
+    when: When
+    open_at: Name
+    systemic: Annotated[
+        Literal["systemic"] | None, Field(alias="as", description="Opens a pattern's case.")
+    ] = None
+    mode: Mode = Mode.LIVE
+
+
+class LadderTier(Document):
+    """Whom an escalation tier notifies, and how soon it must acknowledge and resolve."""
+
+    notify: Name
+    acknowledge_within: SpanField
+    resolve_within: SpanField | None = None
+    remind_every: SpanField | None = None
+    remind_at_most: Annotated[int, Field(ge=0, le=100)] = 3
+    only_when: When | None = None
+    mode: Mode = Mode.LIVE
+
+
+class Touchpoint(Document):
+    """A session promised to a partner tier, and how often."""
+
+    kind: Name
+    every: SpanField
+
+
+class Commitments(Document):
+    """What a partner tier was promised."""
+
+    first_response: SpanField | None = None
+    next_response: SpanField | None = None
+    status_update: SpanField | None = None
+    resolution: SpanField | None = None
+    touchpoints: tuple[Touchpoint, ...] = ()
+
+
+Hours = dict[str, tuple[IntervalField, ...]]
+"""Weekday or range of weekdays (`mon-fri`) to intervals of local time."""
+
+
+class CalendarDocument(Document):
+    """Business hours in a time zone, with holidays and dated exceptions."""
+
+    timezone: str
+    hours: Hours
+    holidays: Annotated[
+        str | tuple[str, ...],
+        Field(description="Country or region as the holidays package names it: DE, DE-BE, US-CA."),
+    ] = ()
+    extra_holidays: tuple[date, ...] = ()
+    overrides: Annotated[
+        dict[date, tuple[IntervalField, ...]],
+        Field(description="Dated hours that replace the week's, e.g. a half day; [] is closed."),
+    ] = {}
+
+
+class About(StrEnum):
+    """What a source can speak of, and so which silence it must be heard on first."""
+
+    ORDERS = "orders"
+    TICKETS = "tickets"
+
+
+class Source(Document):
+    """What is known of a feed: how often it speaks, and how late it may report."""
+
+    cadence: ElapsedField | None = None
+    reporting_lag: ElapsedField = Span("0h", parse_span("0h").unit, 0)
+    about: tuple[About, ...] = (About.ORDERS, About.TICKETS)
+
+
+class ImpactMeasure(StrEnum):
+    """What an order's impact is a share of."""
+
+    UNITS = "units"
+    VALUE = "value"
+    LINES = "lines"
+
+
+class ExceptionChannel(Document):
+    """Where urgent things start, whatever the rules say. They ignore quiet hours."""
+
+    urgent_tickets: Name = "management"
+    disruptions: Annotated[
+        dict[str, Name] | Name,
+        Field(description="A tier, or a tier per severity with `default` for the others."),
+    ] = "management"
+
+
+class Bundling(Document):
+    """Many cases for one person inside a window become one message that lists them."""
+
+    window: ElapsedField = parse_span("2min")
+    more_than: Annotated[int, Field(ge=1)] = 3
+    """So many alerts still go out one by one."""
+
+
+class Shadow(Document):
+    """Who hears "would have told NAME", and what is in shadow besides rules and tiers."""
+
+    redirect: Name = OPERATIONS
+    partners: tuple[Name, ...] = ()
+
+
+class Patience(Document):
+    """How long Detente waits for input, and how far ahead of now it believes a time stamp."""
+
+    future_tolerance: ElapsedField = parse_span("5min")
+    grace_after_gap: ElapsedField = parse_span("5min")
+    held_alarm_after: ElapsedField = parse_span("15min")
+
+
+class Policy(Document):
+    """One version of the rules of the house."""
+
+    tiers: Annotated[tuple[Name, ...], Field(min_length=1)] = (
+        "frontline",
+        "management",
+        "executive",
+    )
+    roles: tuple[Name, ...] = ()
+    partner_tiers: Annotated[
+        tuple[Name, ...], Field(description="Best first; without it, the keys of commitments.")
+    ] = ()
+    default_partner_tier: Name | None = None
+    mode: Mode = Mode.LIVE
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    ladders: Annotated[
+        dict[str, dict[str, LadderTier]],
+        Field(min_length=1, description="Per partner tier, or `default`: tier to ladder step."),
+    ]
+    commitments: dict[str, Commitments] = {}
+    calendars: Annotated[dict[str, CalendarDocument], Field(min_length=1)]
+    sources: dict[str, Source] = {}
+    impact_measure: ImpactMeasure = ImpactMeasure.UNITS
+    exceptions: ExceptionChannel = ExceptionChannel()
+    bundling: Bundling = Bundling()
+    shadow: Shadow = Shadow()
+    patience: Patience = Patience()
