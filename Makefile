@@ -1,7 +1,7 @@
 # Every target sets up what it needs in .venv; `make` alone lists them.
 # ARGS reaches the program behind a target: make test ARGS="tests/unit -k clock".
 
-SOURCES := schemas rules streams notifiers detente tests benchmarks
+SOURCES := schemas rules streams notifiers detente tests $(wildcard benchmarks)
 ARGS ?=
 
 PY := .venv/bin/python
@@ -62,7 +62,7 @@ clean: ## remove .venv and everything else that make made
 	@echo "Installing the locked dependencies (requirements/run.txt)"
 	@$(PIP) install --require-hashes -r requirements/run.txt
 	@echo "Installing the detente command into .venv"
-	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: requirements/dev.txt .venv/.run
