@@ -1,0 +1,454 @@
+"""Subjects: how they are named, and what one event contributes to one of them.
+
+A subject's document is a list of contributions and the steps already taken. Each contribution
+is kept as compactly as the fold allows: names, instants as integers, decimals as text, a date
+without a time as its text (the partner's zone says which instant it is when it is folded).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from rules.decision import Kind
+from schemas import events as ev
+from schemas.events import Event
+from schemas.time import Instant, to_instant
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U to misread aloud
+
+
+def subject_key(kind: Kind, partner_id: str, name: str) -> str:
+    """The key of a subject, e.g. `order:ACME:PO-17`. Different subjects have different keys."""
+    if "%" in partner_id or ":" in partner_id:
+        partner_id = partner_id.replace("%", "%25").replace(":", "%3A")
+    return f"{kind}:{partner_id}:{name}"
+
+
+def split_key(key: str) -> tuple[Kind, str, str]:
+    """The kind, partner and name that a key was made of."""
+    kind, partner_id, name = key.split(":", 2)
+    return Kind(kind), partner_id.replace("%3A", ":").replace("%25", "%"), name
+
+
+def case_id(key: str) -> str:
+    """The id of the one case that a subject can have: `C-` and twelve letters of its key's hash."""
+    number = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")
+    letters = []
+    for _ in range(12):
+        number, letter = divmod(number, 32)
+        letters.append(_ALPHABET[letter])
+    return "C-" + "".join(letters)
+
+
+class Contribution(NamedTuple):
+    """What one event said about one subject."""
+
+    type: str
+    source: str
+    id: str
+    time: int
+    """The event's own time; among several versions of one thing the latest stands."""
+    recorded: int
+    data: list[Any]
+    """The payload, in the order of the NamedTuple of its type below."""
+
+    def same_content(self, other: "Contribution") -> bool:
+        """Whether both say the same; when they were recorded does not matter."""
+        return (
+            self.type == other.type and self.time == other.time and self.data == other.data
+        )
+
+
+# The payloads, by type. When is an instant (int) or a date as text (str).
+When = int | str
+
+
+class Line(NamedTuple):
+    """A line as it was ordered."""
+
+    line_id: str | None
+    sku: str
+    quantity: str
+    unit_price: str | None
+    promised: When | None
+
+
+class Part(NamedTuple):
+    """A quantity of a line, named by line_id or by sku; `damaged` only in deliveries."""
+
+    line_id: str | None
+    sku: str | None
+    quantity: str
+    damaged: str | None
+
+
+class Placed(NamedTuple):
+    promised: When
+    currency: str | None
+    lines: list[list[Any]]
+
+
+class Amended(NamedTuple):
+    promised: When | None
+    lines: list[list[Any]] | None
+    agreed_by: str
+
+
+class Impacted(NamedTuple):
+    report_id: str | None
+    kind: str
+    lines: list[list[Any]] | None
+    quantity: str | None
+    percent: str | None
+    note: str | None
+
+
+class Cancelled(NamedTuple):
+    by: str
+    lines: list[list[Any]] | None
+    reason: str | None
+
+
+class Dispatched(NamedTuple):
+    delivery_id: str
+    carrier: str | None
+    lane: str | None
+    eta: When | None
+
+
+class Rescheduled(NamedTuple):
+    delivery_id: str | None
+    eta: When
+    reason: str | None
+
+
+class Completed(NamedTuple):
+    delivery_id: str
+    delivered: When | None
+    lines: list[list[Any]] | None
+    final: bool | None
+
+
+class Failed(NamedTuple):
+    delivery_id: str
+    reason: str | None
+
+
+class Opened(NamedTuple):
+    order_id: str | None
+    category: str
+    severity: str | None
+    channel: str | None
+    urgent: bool
+    summary: str | None
+
+
+class Message(NamedTuple):
+    author: str
+    kind: str
+
+
+class Status(NamedTuple):
+    status: str
+    category: str | None
+    severity: str | None
+
+
+class Held(NamedTuple):
+    kind: str
+    held: When | None
+    note: str | None
+
+
+class Skipped(NamedTuple):
+    kind: str
+    agreed_by: str
+    note: str | None
+
+
+class Declared(NamedTuple):
+    severity: str
+    summary: str
+    selector: str
+    selected: list[str]
+
+
+class Cleared(NamedTuple):
+    summary: str | None
+
+
+class Reported(NamedTuple):
+    value: str
+    unit: str | None
+    period: str | None
+
+
+class Ordered(NamedTuple):
+    """A command, with what its verb needs and the roles that its actor fills for the partner.
+
+    The roles are looked up when the command is taken and kept: a directory that changes later
+    does not unmake an acknowledgement.
+    """
+
+    actor: str
+    note: str | None
+    roles: list[str]
+    detail: dict[str, Any]
+
+
+class Occurred(NamedTuple):
+    """For a pattern: one standing subject that it counts."""
+
+    subject: str
+    partner_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An event as the core takes it: the subject it is about and what it contributes."""
+
+    key: str
+    kind: Kind
+    partner_id: str
+    contribution: Contribution
+
+
+RolesOf = Callable[[str, str, int], tuple[str, ...]]
+"""(actor, partner_id, at) to the roles that the actor fills there and then."""
+
+
+def _when(value: datetime | date | None) -> When | None:
+    if value is None:
+        return None
+    return to_instant(value) if isinstance(value, datetime) else value.isoformat()
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _lines(lines: tuple[ev.OrderLine, ...] | None) -> list[list[Any]] | None:
+    if lines is None:
+        return None
+    return [
+        [
+            line.line_id,
+            line.sku,
+            str(line.quantity),
+            None if line.unit_price is None else str(line.unit_price),
+            None if line.promised_at is None else _when(line.promised_at),
+        ]
+        for line in lines
+    ]
+
+
+def _parts(lines: tuple[ev.LineQuantity, ...] | None) -> list[list[Any]] | None:
+    if not lines:
+        return None
+    return [
+        [line.line_id, line.sku, str(line.quantity), _text(getattr(line, "damaged", None))]
+        for line in lines
+    ]
+
+
+def _placed(d: ev.OrderPlaced) -> tuple[Any, ...]:
+    return (_when(d.promised_at), d.currency, _lines(d.lines))
+
+
+def _completed(d: ev.DeliveryCompleted) -> tuple[Any, ...]:
+    return (d.delivery_id, _when(d.delivered_at), _parts(d.lines), d.final)
+
+
+def _declared(d: ev.DisruptionDeclared) -> tuple[Any, ...]:
+    if d.scope is not None:
+        return (d.severity, d.summary, "all", [])
+    if d.carrier is not None:
+        return (d.severity, d.summary, "carrier", [d.carrier])
+    if d.lane is not None:
+        return (d.severity, d.summary, "lane", [d.lane])
+    if d.partner_ids is not None:
+        return (d.severity, d.summary, "partner", sorted(set(d.partner_ids)))
+    return (d.severity, d.summary, "order", sorted(set(d.order_ids or ())))
+
+
+_Rule = tuple[Kind, Callable[[Any], str], Callable[[Any], tuple[Any, ...]]]
+
+#: Event type to the kind of its subject, the subject's name, and the contribution's payload.
+_SHAPES: dict[str, _Rule] = {
+    "order.placed": (Kind.ORDER, lambda d: d.order_id, _placed),
+    "delivery.completed": (Kind.ORDER, lambda d: d.order_id, _completed),
+    "order.amended": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (_when(d.promised_at), _lines(d.lines), d.agreed_by.value),
+    ),
+    "order.impacted": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (
+            d.report_id,
+            d.kind.value,
+            _parts(d.lines),
+            _text(d.quantity),
+            _text(d.impact_percent),
+            d.note,
+        ),
+    ),
+    "order.cancelled": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (d.by.value, _parts(d.lines), d.reason),
+    ),
+    "delivery.dispatched": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (d.delivery_id, d.carrier, d.lane, _when(d.eta)),
+    ),
+    "delivery.rescheduled": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (d.delivery_id, _when(d.eta), d.reason),
+    ),
+    "delivery.failed": (
+        Kind.ORDER,
+        lambda d: d.order_id,
+        lambda d: (d.delivery_id, d.reason),
+    ),
+    "ticket.opened": (
+        Kind.TICKET,
+        lambda d: d.ticket_id,
+        lambda d: (d.order_id, d.category, d.severity, d.channel, bool(d.urgent), d.summary),
+    ),
+    "ticket.message": (
+        Kind.TICKET,
+        lambda d: d.ticket_id,
+        lambda d: (d.author.value, d.kind.value),
+    ),
+    "ticket.status": (
+        Kind.TICKET,
+        lambda d: d.ticket_id,
+        lambda d: (d.status.value, d.category, d.severity),
+    ),
+    "touchpoint.held": (
+        Kind.TOUCHPOINTS,
+        lambda d: "",
+        lambda d: (d.kind, _when(d.held_at), d.note),
+    ),
+    "touchpoint.skipped": (
+        Kind.TOUCHPOINTS,
+        lambda d: "",
+        lambda d: (d.kind, d.agreed_by, d.note),
+    ),
+    "disruption.declared": (Kind.DISRUPTION, lambda d: d.disruption_id, _declared),
+    "disruption.cleared": (Kind.DISRUPTION, lambda d: d.disruption_id, lambda d: (d.summary,)),
+    "metric.reported": (
+        Kind.METRIC,
+        lambda d: d.metric,
+        lambda d: (str(d.value), d.unit, d.period),
+    ),
+}
+
+#: What a command carries besides its actor and note.
+_ENVELOPE_OF_COMMANDS = frozenset({"case_id", "clock_id", "actor", "partner_id", "note"})
+
+
+def is_command(event: Event) -> bool:
+    """Whether the event is somebody's decision about a case, not news of the trade."""
+    return event.type not in _SHAPES
+
+
+def state_subject(event: Event, recorded: Instant) -> Statement:
+    """What an event of the trade contributes, and to which subject."""
+    kind, name, payload = _SHAPES[event.type]
+    data = event.data
+    partner_id = getattr(data, "partner_id", "")  # a disruption has no partner of its own
+    return Statement(
+        subject_key(kind, partner_id, name(data)),
+        kind,
+        partner_id,
+        Contribution(
+            event.type,
+            event.source,
+            event.id,
+            to_instant(event.time),
+            recorded,
+            list(payload(data)),
+        ),
+    )
+
+
+def command_target(event: Event) -> str:
+    """The id of the case that a command is about; a clock's id starts with its case's."""
+    data: Any = event.data
+    if isinstance(data, ev.ClockExcused):
+        return data.clock_id.partition("/")[0]
+    return str(data.case_id)
+
+
+def state_command(event: Event, recorded: Instant, key: str, roles_of: RolesOf) -> Statement:
+    """What a command contributes to the subject of its case."""
+    kind, partner_id, _ = split_key(key)
+    data: Any = event.data
+    at = to_instant(event.time)
+    detail = {
+        name: value
+        for name, value in data.model_dump(mode="python", exclude_defaults=True).items()
+        if name not in _ENVELOPE_OF_COMMANDS and name in type(data).model_fields
+    }
+    for name, value in detail.items():
+        if isinstance(value, datetime):
+            detail[name] = to_instant(value)
+    if isinstance(data, ev.ClockExcused):
+        detail["clock"] = data.clock_id
+    ordered = Ordered(
+        data.actor, data.note, sorted(roles_of(data.actor, partner_id, at)), detail
+    )
+    return Statement(
+        key,
+        kind,
+        partner_id,
+        Contribution(event.type, event.source, event.id, at, recorded, list(ordered)),
+    )
+
+
+@dataclass(slots=True)
+class Document:
+    """What is stored of a subject: everything that was said of it, and the steps taken."""
+
+    contributions: list[Contribution]
+    taken: dict[str, "Taken"]
+
+
+class Taken(NamedTuple):
+    """A step that was taken: what of it cannot be folded again."""
+
+    decided_at: int
+    due: int | None
+    """When the acknowledgement that it asked for falls due."""
+    resolve_due: int | None
+    told: bool
+    """Whether effects went out for it."""
+    withdrawn_at: int | None
+
+
+def read_document(document: bytes) -> Document:
+    """Decode a stored document."""
+    raw = orjson.loads(document)
+    return Document(
+        [Contribution(*c) for c in raw["c"]],
+        {key: Taken(*t) for key, t in raw["s"].items()} if "s" in raw else {},
+    )
+
+
+def write_document(document: Document) -> bytes:
+    """Encode a document for the store."""
+    raw: dict[str, Any] = {"c": document.contributions}
+    if document.taken:
+        raw["s"] = document.taken
+    return orjson.dumps(raw, default=list)
