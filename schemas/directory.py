@@ -7,6 +7,10 @@ from pydantic import Field
 
 from schemas.events import Moment
 from schemas.fields import Document, IntervalField, Name
+from schemas.time import FIRST_YEAR, LAST_YEAR
+
+CalendarDate = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
+"""A day. Lenient, since people put dates into quotes."""
 
 
 class TerminalRoute(Document):
@@ -32,8 +36,8 @@ Route = Annotated[TerminalRoute | WebhookRoute, Field(discriminator="kind")]
 class Absence(Document):
     """From when until when somebody is away, and who stands in."""
 
-    start: Annotated[Moment | date, Field(alias="from")]
-    until: Moment | date
+    start: Annotated[Moment | CalendarDate, Field(alias="from")]
+    until: Moment | CalendarDate
     stand_in: Name | None = None
 
 
@@ -59,7 +63,7 @@ class DatedTier(Document):
     """A partner tier from a day on."""
 
     tier: Name
-    since: date
+    since: CalendarDate
 
 
 class Partner(Document):

@@ -343,8 +343,7 @@ class _Reader:
 _HINTS = (
     (
         "mapping values are not allowed",
-        "a colon stands where none can; is this line indented like the ones beside it, and is "
-        + "text that contains `: ` in quotes?",
+        "a colon stands where none can; indent the line like its neighbours, put text in quotes",
     ),
     ("expected <block end>", "the indentation does not fit the lines above"),
     ("did not find expected key", "the indentation does not fit the lines above"),
