@@ -88,8 +88,8 @@ class _Away:
 class Recipients:
     """Answers from one directory. Does not change; a new directory is a new object.
 
-    `calendars` are the policy's, by name; every calendar that the directory names must be among
-    them (see `directory_problems`). `default_tier` is the tier of partners that the directory
+    `calendars` are the policy's, by name, at least one; a calendar that is not among them reads
+    as `default`, or as the first if there is none. `default_tier` is the tier of partners that the directory
     does not list.
     """
 
@@ -308,7 +308,7 @@ def _words(role: str) -> str:
 
 def _zone(calendars: Mapping[str, BusinessCalendar], name: str) -> tzinfo:
     calendar = calendars.get(name) or calendars.get(DEFAULT_CALENDAR)
-    return UTC if calendar is None else calendar.zone
+    return next(iter(calendars.values())).zone if calendar is None else calendar.zone
 
 
 def _begin(day: date, zone: tzinfo) -> Instant:
@@ -350,7 +350,8 @@ def directory_problems(
     `calendars`, `roles` and `partner_tiers` are the names that the policy knows. Gives path and
     message, for `schemas.documents.Document.problem`.
     """
-    check = _Names(tuple(directory.people), tuple(calendars), tuple(roles), tuple(partner_tiers))
+    named = tuple(dict.fromkeys((DEFAULT_CALENDAR, *calendars)))
+    check = _Names(tuple(directory.people), named, tuple(roles), tuple(partner_tiers))
     for person_id, person in directory.people.items():
         yield from check.person(person_id, person)
     for partner_id, partner in directory.partners.items():
