@@ -36,14 +36,14 @@ lint: .venv/.dev ## check style, types, layers and that docs/schemas is up to da
 	$(PY) -m ruff format --check $(SOURCES)
 	$(PY) -m mypy $(SOURCES)
 	.venv/bin/lint-imports
-	$(PY) -m schemas.export --check docs/schemas
+	$(PY) -m detente.schema_files docs/schemas --check
 
 format: .venv/.dev ## format the code and repair what can be repaired
 	$(PY) -m ruff check --fix $(SOURCES)
 	$(PY) -m ruff format $(SOURCES)
 
 schemas: .venv/.run ## write the JSON Schemas to docs/schemas
-	$(PY) -m schemas.export docs/schemas
+	$(PY) -m detente.schema_files docs/schemas
 
 bench: .venv/.run ## measure speed and memory
 	@$(PY) -m benchmarks $(ARGS)
