@@ -35,9 +35,7 @@ Moment = Annotated[
         description="An instant with its UTC offset, e.g. 2026-11-01T10:00:00+01:00.",
     ),
 ]
-Day = Annotated[
-    date, Field(strict=True, ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))
-]
+Day = Annotated[date, Field(strict=True, ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
 MomentOrDay = Annotated[
     Moment | Day,
     Field(
@@ -640,7 +638,9 @@ class UnknownType:
         return f"type: {self.type!r} is not an event type that Detente knows"
 
 
-_validate = TypeAdapter[Event](Annotated[Event, Field(discriminator="type")]).validator.validate_json
+_validate = TypeAdapter[Event](
+    Annotated[Event, Field(discriminator="type")]
+).validator.validate_json
 
 
 def parse_event(value: bytes) -> Event | Malformed | UnknownType:
@@ -675,8 +675,6 @@ def _explain(error: ValidationError) -> Malformed | UnknownType:
         if meant_date or path not in problems:
             problems[path] = Problem(path, _expectation(detail))
     return Malformed(tuple(problems.values()))
-
-
 
 
 def _path(detail: ErrorDetails) -> str:
