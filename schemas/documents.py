@@ -372,6 +372,8 @@ def _explain(
     found: dict[Path, list[str]] = {}
     by_branch: set[Path] = set()  # what one alternative of several expected of the whole value
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # only short of entries because those that it has are wrong
         path, in_branch = _written_path(detail, root)
         found.setdefault(path, []).append(_message(detail, model))
         if in_branch:

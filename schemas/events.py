@@ -669,6 +669,8 @@ def _explain(error: ValidationError) -> Malformed | UnknownType:
     problems: dict[str, Problem] = {}
     for detail in details[:10]:
         path = _path(detail)
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # a list is only short of items because those that it has are wrong
         # A time-or-date field reports both branches: keep the one that the writer meant.
         found = detail.get("input")
         meant_date = detail["loc"][-1:] == ("date",) and isinstance(found, str) and len(found) <= 10
