@@ -1,0 +1,51 @@
+"""The store: everything that Detente knows, in one SQL database.
+
+with Store.open("sqlite:///detente.db") as store:
+    with store.transaction() as tx:
+        subjects = tx.load_subjects(keys)
+        tx.write(decide(subjects))
+        tx.move_fence("events.jsonl", 0, old, new)
+"""
+
+from streams.store.errors import LostRace, SchemaError, StoreError, Unavailable
+from streams.store.rows import (
+    STANDING,
+    CaseCount,
+    Counter,
+    DeliveryRow,
+    DeliveryStatus,
+    Feed,
+    NextDue,
+    OutboxEntry,
+    OutboxStatus,
+    RejectedRow,
+    RejectedState,
+    Token,
+    Version,
+)
+from streams.store.schema import migrate
+from streams.store.store import Store
+from streams.store.transaction import Transaction
+
+__all__ = [
+    "STANDING",
+    "CaseCount",
+    "Counter",
+    "DeliveryRow",
+    "DeliveryStatus",
+    "Feed",
+    "LostRace",
+    "NextDue",
+    "OutboxEntry",
+    "OutboxStatus",
+    "RejectedRow",
+    "RejectedState",
+    "SchemaError",
+    "Store",
+    "StoreError",
+    "Token",
+    "Transaction",
+    "Unavailable",
+    "Version",
+    "migrate",
+]

@@ -1,0 +1,127 @@
+"""The three statements that every event passes: load, insert and update subjects.
+
+They go to the driver as text, prepared once: SQLAlchemy's own row and parameter handling would
+cost more than SQLite does. Each dialect has a form of its own; this is SQLite's.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rules.decision import Kind, SubjectRow
+from streams.store.errors import LostRace
+
+#: The columns of a subject in the order of SubjectRow's fields.
+COLUMNS = (
+    "key",
+    "kind",
+    "partner_id",
+    "document",
+    "began_at",
+    "feeds_due",
+    "people_due",
+    "version",
+    "has_case",
+)
+
+_KIND = {kind.value: kind for kind in Kind}
+
+# A statement of one fixed length is prepared once; the last piece is filled up with its last key.
+_PIECE = 1_000
+_LOAD = (
+    f"SELECT {', '.join(COLUMNS)} FROM subject "  # noqa: S608 - column names from above
+    f"WHERE key IN ({', '.join('?' * _PIECE)})"
+)
+_LOAD_ONE = f"SELECT {', '.join(COLUMNS)} FROM subject WHERE key = ?"  # noqa: S608 - as above
+_INSERT = (
+    "INSERT INTO subject (key, kind, partner_id, document, began_at, feeds_due, people_due, "
+    "version, has_case) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING"
+)
+_UPDATE = (
+    "UPDATE subject SET document = ?, began_at = ?, feeds_due = ?, people_due = ?, has_case = ?, "
+    "version = version + 1 WHERE key = ? AND version = ?"
+)
+
+
+def subject_row(row: Any) -> SubjectRow:
+    """A SubjectRow from its columns."""
+    key, kind, partner_id, document, began_at, feeds_due, people_due, version, has_case = row
+    return SubjectRow(
+        key,
+        _KIND[kind],
+        partner_id,
+        document,
+        began_at,
+        feeds_due,
+        people_due,
+        version,
+        bool(has_case),
+    )
+
+
+def load(connection: Connection, keys: Collection[str]) -> dict[str, SubjectRow]:
+    """The stored ones of these subjects, by key."""
+    # In key order: neighbours in the index are then read together.
+    wanted = sorted(set(keys))
+    found: dict[str, SubjectRow] = {}
+    for start in range(0, len(wanted), _PIECE):
+        piece = wanted[start : start + _PIECE]
+        if len(piece) == 1:
+            rows = connection.exec_driver_sql(_LOAD_ONE, (piece[0],))
+        else:
+            piece += piece[-1:] * (_PIECE - len(piece))
+            rows = connection.exec_driver_sql(_LOAD, tuple(piece))
+        found |= {row[0]: subject_row(row) for row in rows.cursor.fetchall()}
+    return found
+
+
+def insert(connection: Connection, rows: Sequence[SubjectRow]) -> None:
+    """Store new subjects. Raises LostRace when one of them is there already."""
+    if not rows:
+        return
+    done = connection.exec_driver_sql(
+        _INSERT,
+        [
+            (
+                row.key,
+                row.kind.value,
+                row.partner_id,
+                row.document,
+                row.began_at,
+                row.feeds_due,
+                row.people_due,
+                row.has_case,
+            )
+            for row in sorted(rows, key=_by_key)
+        ],
+    )
+    if done.rowcount != len(rows):
+        raise LostRace("a subject that was new has been stored by another transaction")
+
+
+def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
+    """Replace stored subjects. Raises LostRace when one has moved on from its version."""
+    if not rows:
+        return
+    done = connection.exec_driver_sql(
+        _UPDATE,
+        [
+            (
+                row.document,
+                row.began_at,
+                row.feeds_due,
+                row.people_due,
+                row.has_case,
+                row.key,
+                row.version,
+            )
+            for row in sorted(rows, key=_by_key)
+        ],
+    )
+    if done.rowcount != len(rows):
+        raise LostRace("a subject has been changed by another transaction since it was loaded")
+
+
+def _by_key(row: SubjectRow) -> str:
+    return row.key

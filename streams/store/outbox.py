@@ -1,0 +1,187 @@
+"""The outbox and the deliveries made from it.
+
+Effects of one case to one role are offered in the order in which they were decided. An entry
+whose last attempt failed holds the later ones back until it is sent or given up. One that the
+relay put off of its own accord (quiet hours, bundling) does not: something urgent may overtake it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, case, func, or_, select, update
+
+from rules.decision import Effect, EffectKind, State
+from schemas.time import Instant
+from streams.store.queries import Queries, chunks, values
+from streams.store.rows import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus
+from streams.store.tables import delivery, outbox
+
+_MUTABLE = (
+    "status",
+    "reason",
+    "not_before",
+    "attempts",
+    "last_error",
+    "remind_at",
+    "reminders_sent",
+    "sent_at",
+)
+
+
+class OutboxQueries(Queries):
+    """Statements about effects and deliveries."""
+
+    def outbox_due(
+        self, now: Instant, limit: int, ranks: Mapping[str, int] | None = None
+    ) -> list[OutboxEntry]:
+        """Entries to be sent now: the highest rank first, then the oldest.
+
+        `ranks` gives each escalation tier a number, higher for higher tiers; one that is not
+        named ranks lowest.
+        """
+        c = outbox.c
+        order: list[ColumnElement[Any]] = [c.seq]
+        if ranks:
+            order.insert(0, case(dict(ranks), value=c.tier, else_=-1).desc())
+        ready = or_(c.not_before.is_(None), c.not_before <= now)
+        query = select(outbox).where(_first_of_its_queue(now), ready)
+        return self._entries(query.order_by(*order).limit(limit))
+
+    def outbox_queued(self, case_ids: Iterable[str]) -> list[OutboxEntry]:
+        """Whatever still waits to be sent about these cases, oldest first."""
+        found: list[OutboxEntry] = []
+        for piece in chunks(case_ids):
+            query = select(outbox).where(
+                outbox.c.status == OutboxStatus.QUEUED, outbox.c.case_id.in_(piece)
+            )
+            found += self._entries(query)
+        return sorted(found, key=lambda entry: entry.seq)
+
+    def reminders_due(self, now: Instant, limit: int) -> list[OutboxEntry]:
+        """Sent entries whose next reminder is due, the longest due first."""
+        query = select(outbox).where(
+            outbox.c.remind_at <= now, outbox.c.status == OutboxStatus.SENT
+        )
+        return self._entries(query.order_by(outbox.c.remind_at, outbox.c.seq).limit(limit))
+
+    def next_relay_wake(self, now: Instant) -> Instant | None:
+        """When the relay next has something to do: `now` at the earliest, None for never."""
+        c = outbox.c
+        send = select(func.min(func.coalesce(c.not_before, now))).where(_first_of_its_queue(now))
+        remind = select(func.min(c.remind_at)).where(
+            c.remind_at.is_not(None), c.status == OutboxStatus.SENT
+        )
+        times = [self.connection.execute(query).scalar_one() for query in (send, remind)]
+        known = [at for at in times if at is not None]
+        return max(now, min(known)) if known else None
+
+    def update_outbox(self, entries: Iterable[OutboxEntry]) -> None:
+        """Store what the relay changed; the effect itself never changes."""
+        rows = [
+            {name: getattr(entry, name) for name in _MUTABLE} | {"_seq": entry.seq}
+            for entry in entries
+        ]
+        if rows:
+            new = {name: bindparam(name, type_=outbox.c[name].type) for name in _MUTABLE}
+            statement = update(outbox).where(outbox.c.seq == bindparam("_seq")).values(new)
+            self.connection.execute(statement, rows)
+
+    def list_outbox(
+        self,
+        statuses: Collection[OutboxStatus] | None = None,
+        *,
+        case_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[OutboxEntry]:
+        """Entries, the oldest first, of these statuses or all, about this case or any."""
+        query = select(outbox)
+        if statuses is not None:
+            query = query.where(outbox.c.status.in_(statuses))
+        if case_id is not None:
+            query = query.where(outbox.c.case_id == case_id)
+        return self._entries(query.order_by(outbox.c.seq).limit(limit))
+
+    def count_outbox(self) -> dict[OutboxStatus, int]:
+        """How many entries have each status."""
+        query = select(outbox.c.status, func.count()).group_by(outbox.c.status)
+        return {OutboxStatus(status): n for status, n in self.connection.execute(query)}
+
+    def retry_dead(self, seqs: Collection[int] | None = None) -> int:
+        """Queue dead entries again, these or all, as if never tried. Returns how many."""
+        fresh = {
+            "status": OutboxStatus.QUEUED,
+            "attempts": 0,
+            "not_before": None,
+            "reason": None,
+        }
+        statement = update(outbox).where(outbox.c.status == OutboxStatus.DEAD).values(fresh)
+        if seqs is None:
+            return self.connection.execute(statement).rowcount
+        return sum(
+            self.connection.execute(statement.where(outbox.c.seq.in_(piece))).rowcount
+            for piece in chunks(seqs)
+        )
+
+    def insert_deliveries(self, rows: Iterable[DeliveryRow]) -> None:
+        """Record attempts to tell people."""
+        new = [values(row) for row in rows]
+        for row in new:
+            del row["id"]
+        if new:
+            self.connection.execute(delivery.insert(), new)
+
+    def deliveries_of(self, case_id: str) -> list[DeliveryRow]:
+        """Every attempt to tell anybody about a case, in order."""
+        query = select(delivery).where(delivery.c.case_id == case_id).order_by(delivery.c.id)
+        return [_delivery(row) for row in self.connection.execute(query).mappings()]
+
+    def told(self, idempotency_keys: Iterable[str]) -> set[str]:
+        """Which of these messages have reached their person."""
+        done = (DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD)
+        found: set[str] = set()
+        for piece in chunks(idempotency_keys):
+            query = select(delivery.c.idempotency_key).where(
+                delivery.c.idempotency_key.in_(piece), delivery.c.status.in_(done)
+            )
+            found.update(self.connection.execute(query).scalars())
+        return found
+
+    def _write_effects(self, effects: Sequence[Effect]) -> None:
+        fresh = {"status": OutboxStatus.QUEUED, "attempts": 0, "reminders_sent": 0}
+        self.insert_new(outbox, [values(effect) | fresh for effect in effects])
+
+    def _entries(self, query: Any) -> list[OutboxEntry]:
+        return [_entry(row) for row in self.connection.execute(query).mappings()]
+
+
+def _first_of_its_queue(now: Instant) -> ColumnElement[bool]:
+    """Queued, and nothing older about the same case to the same role is being tried."""
+    older = outbox.alias("older")
+    tried = or_(older.c.attempts > 0, older.c.not_before.is_(None), older.c.not_before <= now)
+    waits = (
+        select(older.c.seq)
+        .where(
+            older.c.case_id == outbox.c.case_id,
+            older.c.role == outbox.c.role,
+            older.c.seq < outbox.c.seq,
+            older.c.status == OutboxStatus.QUEUED,
+            tried,
+        )
+        .exists()
+    )
+    return and_(outbox.c.status == OutboxStatus.QUEUED, ~waits)
+
+
+def _entry(row: RowMapping) -> OutboxEntry:
+    fields = dict(row)
+    entry = {name: fields.pop(name) for name in ("seq", *_MUTABLE)}
+    fields["kind"] = EffectKind(fields["kind"])
+    if fields["state"] is not None:
+        fields["state"] = State(fields["state"])
+    entry["status"] = OutboxStatus(entry["status"])
+    return OutboxEntry(effect=Effect(**fields), **entry)
+
+
+def _delivery(row: RowMapping) -> DeliveryRow:
+    fields = dict(row)
+    return DeliveryRow(**fields | {"status": DeliveryStatus(fields["status"])})

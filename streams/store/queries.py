@@ -1,0 +1,65 @@
+"""What the query classes share: one connection, and rows made from and into plain values."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Executable, RowMapping, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+
+#: How many values one IN list names. Both databases take more; a statement this long is cheap.
+IN_LIST = 1_000
+
+Insert = sqlite.Insert | postgresql.Insert
+
+
+class Queries:
+    """Statements on one connection, inside the transaction that it is in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def one(self, query: Select[Any]) -> RowMapping | None:
+        """The one row of a query, if there is any."""
+        return self.connection.execute(query).mappings().one_or_none()
+
+    def insert(self, table: Table) -> Insert:
+        """An INSERT that knows ON CONFLICT, which both dialects spell alike."""
+        if self.connection.dialect.name == "postgresql":
+            return postgresql.insert(table)
+        return sqlite.insert(table)
+
+    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows and leave those alone that are there already."""
+        if rows:
+            self.connection.execute(self.insert(table).on_conflict_do_nothing(), rows)
+
+    def count(self, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> int:
+        """How many rows the statement changed, over all its parameters."""
+        return self.connection.execute(
+            statement, rows, execution_options={"preserve_rowcount": True}
+        ).rowcount
+
+    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; those that are there already take the new values."""
+        if not rows:
+            return
+        statement = self.insert(table)
+        key = list(table.primary_key)
+        new = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+        self.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
+
+
+def values(row: Any) -> dict[str, Any]:
+    """The fields of a flat dataclass by name, as columns take them."""
+    return {f.name: getattr(row, f.name) for f in fields(row)}
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items without duplicates, in pieces that fit one IN list."""
+    rest = iter(dict.fromkeys(items))
+    while piece := list(islice(rest, IN_LIST)):
+        yield piece

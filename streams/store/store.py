@@ -1,0 +1,102 @@
+"""The store: where everything that Detente knows is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
+
+from streams.store import schema
+from streams.store.engines import database_file, parse_url, reading_engine, writing_engine
+from streams.store.errors import StoreError, Unavailable
+from streams.store.transaction import Transaction
+
+
+class Store:
+    """An open store. It may be used from several threads; each transaction from one."""
+
+    def __init__(self, url: URL, writer: Engine, reader: Engine) -> None:
+        self.url = url
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True, migrate: bool = False) -> Self:
+        """Open the store at a URL such as `sqlite:///detente.db`.
+
+        An empty or missing one is made, unless `create` is false. One with an older schema is
+        refused, unless `migrate` is true. Raises StoreError with a sentence for the user.
+        """
+        parsed = parse_url(url)
+        file = database_file(parsed)
+        if not create and not file.exists():
+            raise StoreError(f"there is no store at {file}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        store = cls(parsed, writing_engine(parsed), reading_engine(parsed))
+        try:
+            if migrate or (create and store.schema_version() is None):
+                store.migrate()
+            with _said_plainly(parsed), store._reader.begin() as connection:
+                schema.check(connection)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close every connection. The store must not be used afterwards."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that may write: committed at the end, undone when the block raises.
+
+        It is on disk when the block has been left. Raises Unavailable when the database is away,
+        locked or full.
+        """
+        with _said_plainly(self.url), self._writer.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A transaction that only reads, and sees everything as it was when it began."""
+        with _said_plainly(self.url), self._reader.begin() as connection:
+            yield Transaction(connection)
+
+    def schema_version(self) -> str | None:
+        """The version of the database's schema; None while it is empty."""
+        with _said_plainly(self.url), self._reader.begin() as connection:
+            return schema.version_of(connection)
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version."""
+        with _said_plainly(self.url):
+            schema.upgrade(self._writer)
+
+
+@contextmanager
+def _said_plainly(url: URL) -> Iterator[None]:
+    """Turn what the driver raises about the database as a whole into a sentence."""
+    try:
+        yield
+    except (OperationalError, TimeoutError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise Unavailable(f"the store at {url.database} cannot be used now: {reason}") from error
+    except DatabaseError as error:
+        if "not a database" not in str(error.orig):
+            raise
+        raise StoreError(f"{url.database} is not a database; name another file") from error

@@ -1,0 +1,188 @@
+"""Subjects, what is due for them, and the occurrences that patterns count."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from sqlalchemy import (
+    Select,
+    bindparam,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from rules.decision import Kind, Occurrence, SubjectRow
+from schemas.time import Instant
+from streams.store import bulk
+from streams.store.errors import LostRace
+from streams.store.queries import Queries, chunks, values
+from streams.store.rows import NextDue
+from streams.store.tables import conflict_case, occurrence, partner, subject
+
+_COLUMNS = [subject.c[name] for name in bulk.COLUMNS]
+
+
+class SubjectQueries(Queries):
+    """Statements about subjects and their occurrences."""
+
+    def load_subjects(self, keys: Collection[str]) -> dict[str, SubjectRow]:
+        """The stored ones of these subjects, by key; any number of keys is fine."""
+        return bulk.load(self.connection, keys)
+
+    def subject(self, key: str) -> SubjectRow | None:
+        """One subject."""
+        return self.load_subjects([key]).get(key)
+
+    def subjects_of_cases(self, case_ids: Iterable[str]) -> dict[str, SubjectRow]:
+        """The subjects of these cases, by case id. A case that does not exist is left out."""
+        found: dict[str, SubjectRow] = {}
+        for piece in chunks(case_ids):
+            rows = self.connection.execute(
+                select(*_COLUMNS, conflict_case.c.case_id)
+                .join(conflict_case, conflict_case.c.subject == subject.c.key)
+                .where(conflict_case.c.case_id.in_(piece))
+            )
+            found |= {row.case_id: bulk.subject_row(row[:-1]) for row in rows}
+        return found
+
+    def due_feeds(self, kind: Kind, until: Instant, limit: int) -> list[SubjectRow]:
+        """Subjects of a kind whose silence is proven by `until`, the longest due first."""
+        # The kind is written out: a bound one would hide from SQLite which index serves.
+        return self._subjects(
+            select(*_COLUMNS)
+            .where(subject.c.kind == kind, subject.c.feeds_due <= until)
+            .order_by(subject.c.feeds_due)
+            .limit(limit)
+        )
+
+    def due_people(self, until: Instant, limit: int) -> list[SubjectRow]:
+        """Subjects that people owe something since `until` or before, the longest due first."""
+        return self._subjects(
+            select(*_COLUMNS)
+            .where(subject.c.people_due <= until)
+            .order_by(subject.c.people_due)
+            .limit(limit)
+        )
+
+    def next_due(self) -> NextDue:
+        """The earliest deadlines in the store."""
+        # One seek in the index for each kind: a GROUP BY would read everything that waits.
+        earliest = [
+            select(literal(kind.value), func.min(subject.c.feeds_due)).where(
+                subject.c.kind == kind.value, subject.c.feeds_due.is_not(None)
+            )
+            for kind in Kind
+        ]
+        people = select(null(), func.min(subject.c.people_due)).where(
+            subject.c.people_due.is_not(None)
+        )
+        due = {kind: at for kind, at in self.connection.execute(union_all(*earliest, people)) if at}
+        first = due.pop(None, None)
+        return NextDue({Kind(kind): at for kind, at in due.items()}, first)
+
+    def count_held(self, kind: Kind, after: Instant, until: Instant) -> int:
+        """How many subjects of a kind are due after `after` and by `until`."""
+        due = subject.c.feeds_due
+        query = select(func.count()).where(subject.c.kind == kind, due > after, due <= until)
+        return self.connection.execute(query).scalar_one()
+
+    def order_starts(
+        self, partner_id: str, until: Instant, limit: int
+    ) -> list[tuple[str, Instant]]:
+        """Key and beginning of a partner's latest orders that began by `until`, newest first."""
+        query = (
+            select(subject.c.key, subject.c.began_at)
+            .where(
+                subject.c.kind == literal(Kind.ORDER.value, literal_execute=True),
+                subject.c.partner_id == partner_id,
+                subject.c.began_at <= until,
+            )
+            .order_by(subject.c.began_at.desc(), subject.c.key.desc())
+            .limit(limit)
+        )
+        return [(key, began_at) for key, began_at in self.connection.execute(query)]
+
+    def arm_for_policy(self, active_from: Instant) -> int:
+        """Wake every subject that waits beyond `active_from` when the new policy begins.
+
+        Returns how many there are.
+        """
+        # The version moves too: whoever has loaded such a row would write its old deadline back.
+        return self.connection.execute(
+            update(subject)
+            .where(subject.c.feeds_due > active_from)
+            .values(feeds_due=active_from, version=subject.c.version + 1)
+        ).rowcount
+
+    def occurrences(
+        self, dimension: str, value: str, partner_id: str | None = None
+    ) -> list[Occurrence]:
+        """Standing subjects with this category or sku, of one partner or of all, oldest first."""
+        query = select(occurrence).where(
+            occurrence.c.dimension == dimension, occurrence.c.value == value
+        )
+        if partner_id is not None:
+            query = query.where(occurrence.c.partner_id == partner_id)
+        rows = self.connection.execute(query.order_by(occurrence.c.at, occurrence.c.subject))
+        return [Occurrence(**row) for row in rows.mappings()]
+
+    def partner_versions(self, partner_ids: Iterable[str]) -> dict[str, int]:
+        """How often each partner's occurrences have changed; 0 for never."""
+        found = dict.fromkeys(partner_ids, 0)
+        for piece in chunks(found):
+            rows = self.connection.execute(select(partner).where(partner.c.partner_id.in_(piece)))
+            found |= {row.partner_id: row.version for row in rows}
+        return found
+
+    def _write_subjects(self, rows: Sequence[SubjectRow]) -> None:
+        bulk.insert(self.connection, [row for row in rows if row.version == 0])
+        bulk.update(self.connection, [row for row in rows if row.version != 0])
+
+    def _write_occurrences(
+        self,
+        added: Sequence[Occurrence],
+        removed: Sequence[Occurrence],
+        expected: Mapping[str, int],
+    ) -> None:
+        touched = {row.partner_id for row in (*added, *removed)}
+        self._bump(self.partner_versions(touched - expected.keys()) | dict(expected))
+        if removed:
+            c = occurrence.c
+            self.connection.execute(
+                delete(occurrence).where(
+                    c.dimension == bindparam("_dimension"),
+                    c.value == bindparam("_value"),
+                    c.partner_id == bindparam("_partner_id"),
+                    c.subject == bindparam("_subject"),
+                ),
+                [{f"_{name}": value for name, value in values(row).items()} for row in removed],
+            )
+        self.upsert(occurrence, [values(row) for row in added])
+
+    def _bump(self, versions: Mapping[str, int]) -> None:
+        # In one order everywhere, so that two transactions never wait for each other.
+        known = sorted(versions.items())
+        new = [{"partner_id": name, "version": 1} for name, version in known if version == 0]
+        old = [{"_partner_id": name, "_version": version} for name, version in known if version]
+        moved = 0
+        if new:
+            insert = self.insert(partner).on_conflict_do_nothing()
+            moved += self.count(insert, new)
+        if old:
+            moved += self.count(
+                update(partner)
+                .where(
+                    partner.c.partner_id == bindparam("_partner_id"),
+                    partner.c.version == bindparam("_version"),
+                )
+                .values(version=partner.c.version + 1),
+                old,
+            )
+        if moved != len(known):
+            raise LostRace("the occurrences of a partner have changed since they were counted")
+
+    def _subjects(self, query: Select[tuple[object, ...]]) -> list[SubjectRow]:
+        return [bulk.subject_row(row) for row in self.connection.execute(query)]

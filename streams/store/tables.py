@@ -1,0 +1,310 @@
+"""Every table of the store.
+
+Instants are BIGINT microseconds UTC. Whatever has structure is JSON text. Decimals inside it are
+text, in both dialects.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only in a column that is declared INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+Moment = BigInteger
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a stored document")
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document as text, read back as plain lists and dicts; a Decimal comes back as text."""
+
+    impl = Text  # type: ignore[mutable-override]  # how SQLAlchemy wants it said
+    cache_ok = True  # type: ignore[mutable-override]  # as above
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else orjson.dumps(value, default=_plain).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else orjson.loads(value)
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """A partial index, said to both dialects."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+# --- subjects ------------------------------------------------------------------------------------
+
+# The row number is the primary key, not the key: rows then lie in the order in which subjects
+# came, so that a delivery finds its order among its neighbours in time, and keys, which may be
+# random, move pages of the small index only.
+subject = Table(
+    "subject",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("began_at", Moment),
+    Column("feeds_due", Moment),
+    Column("people_due", Moment),
+    Column("version", Integer, nullable=False),
+    Column("has_case", Boolean, nullable=False),
+    Index("subject_key", "key", unique=True),
+    Index("subject_feeds_due", "kind", "feeds_due", **_only("feeds_due IS NOT NULL")),
+    Index("subject_people_due", "people_due", **_only("people_due IS NOT NULL")),
+    Index("subject_order_start", "partner_id", "began_at", **_only("kind = 'order'")),
+)
+
+partner = Table(
+    "partner",
+    metadata,
+    Column("partner_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+occurrence = Table(
+    "occurrence",
+    metadata,
+    Column("dimension", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("partner_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+
+# --- cases ---------------------------------------------------------------------------------------
+
+conflict_case = Table(
+    "conflict_case",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("partner_tier", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("highest_tier", Text, nullable=False),
+    Column("owner", Text),
+    Column("disputed", Boolean, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("parent", Text),
+    Column("rules", Json, nullable=False),
+    Column("headline", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("due", Moment),
+    Column("waits_for", Text),
+    Index("conflict_case_subject", "subject", unique=True),
+    Index("conflict_case_partner", "partner_id", "opened_at"),
+    Index("conflict_case_state", "state", "tier", "opened_at"),
+    Index("conflict_case_kind", "kind", "state"),
+    Index("conflict_case_parent", "parent", **_only("parent IS NOT NULL")),
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    Column("due", Moment),
+    Column("actor", Text),
+    Column("policy", Text, nullable=False),
+    Column("receipt", Json, nullable=False),
+    Column("withdrawn_at", Moment),
+)
+
+# --- telling people ------------------------------------------------------------------------------
+
+# Columns up to `text` are the Effect as it was decided and never change; the rest is the relay's.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("effect_id", Text, nullable=False),
+    Column("case_id", Text),
+    Column("partner_id", Text),
+    Column("step", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("state", Text),
+    Column("urgent", Boolean, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due", Moment),
+    Column("remind_every", Text),
+    Column("remind_at_most", Integer, nullable=False),
+    Column("actor", Text),
+    Column("text", Json, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("not_before", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("remind_at", Moment),
+    Column("reminders_sent", Integer, nullable=False),
+    Column("sent_at", Moment),
+    Index("outbox_effect", "effect_id", unique=True),
+    Index("outbox_case", "case_id", "seq"),
+    Index("outbox_status", "status", "seq"),
+    Index("outbox_queued", "case_id", "role", "seq", **_only("status = 'queued'")),
+    Index("outbox_remind", "remind_at", **_only("remind_at IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("effect_id", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("case_id", Text),
+    Column("person", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("bundle_id", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("detail", Text),
+    Index("delivery_idempotency_key", "idempotency_key"),
+    Index("delivery_case", "case_id"),
+    Index("delivery_seq", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# --- what came in --------------------------------------------------------------------------------
+
+position = Table(
+    "position",
+    metadata,
+    Column("input", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("journal_event", "subject", "source", "event_id", unique=True),
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("input", Text, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("subject", Text),
+    Column("state", Text, nullable=False),
+    Column("retried_at", Moment),
+    Index("rejected_state", "state", "id"),
+    Index("rejected_subject", "subject", **_only("subject IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("recorded_at", Moment, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("what", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("last_event_at", Moment, nullable=False),
+    Column("last_recorded_at", Moment, nullable=False),
+)
+
+# --- what the store was run with -----------------------------------------------------------------
+
+
+def _versions(name: str) -> Table:
+    # A version may be gone back to, so its hash alone does not name a row.
+    return Table(
+        name,
+        metadata,
+        Column("hash", Text, primary_key=True),
+        Column("active_from", Moment, primary_key=True, autoincrement=False),
+        Column("recorded_at", Moment, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+    )
+
+
+policy = _versions("policy")
+directory = _versions("directory")
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Index("token_hash", "hash", unique=True),
+    sqlite_autoincrement=True,
+)
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

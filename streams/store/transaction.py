@@ -1,0 +1,35 @@
+"""One transaction: every question to the store and the one way to change it."""
+
+from collections.abc import Mapping
+
+from rules.decision import Changes
+from streams.store.administration import AdministrationQueries
+from streams.store.cases import CaseQueries
+from streams.store.intake import IntakeQueries
+from streams.store.outbox import OutboxQueries
+from streams.store.subjects import SubjectQueries
+
+_NOTHING_COUNTED: Mapping[str, int] = {}
+
+
+class Transaction(SubjectQueries, CaseQueries, OutboxQueries, IntakeQueries, AdministrationQueries):
+    """What one transaction can ask and write. It ends with the `with` block that gave it."""
+
+    def write(self, changes: Changes, partners: Mapping[str, int] = _NOTHING_COUNTED) -> None:
+        """Store all changes of a batch.
+
+        `partners` holds the version of each partner whose occurrences were counted in order to
+        decide (see `partner_versions`). Raises LostRace when one of them, or a subject that is
+        to be written, has moved since it was read; the transaction must then be given up.
+        """
+        self._write_subjects(changes.subjects)
+        self._write_occurrences(changes.occurrences_added, changes.occurrences_removed, partners)
+        self._write_cases(changes.cases)
+        self._write_steps(changes.steps)
+        self._write_effects(changes.effects)
+        self._write_journal(changes.journal)
+        self._write_rejected(changes.rejected)
+        self._write_parked(changes.parked, changes.unparked)
+        taken = {("accepted", "", ""): changes.accepted, ("duplicate", "", ""): changes.duplicates}
+        self._add_counts(changes.counts | {what: n for what, n in taken.items() if n})
+        self._write_feeds(changes.seen)
