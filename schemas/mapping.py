@@ -20,7 +20,7 @@ An empty field is left out of the event.
 import codecs
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ from pydantic import Field as Described
 from schemas.events import CATALOGUE
 from schemas.fields import Document, ElapsedField
 
-Scalar = str | bool | int
+Scalar = str | bool | Annotated[int, Described(ge=-(2**53), le=2**53)]
 """What a constant or a value map may give; fractions are written as text."""
 
 _REFERENCE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|([{}])")
@@ -108,7 +108,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, which one was perhaps meant, and which ones there are."""
     names = list(known)
     close = get_close_matches(name, names, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
+    meant = f"; did you mean {close[0]!r}?" if close else "."
     return f"{what} {name!r} is unknown{meant} There are: {', '.join(names)}"
 
 
@@ -150,7 +150,9 @@ def _one_as_list(value: Any) -> Any:
 
 Zone = Annotated[str, AfterValidator(_check_zone)]
 DateFormat = Annotated[str, AfterValidator(_check_date_format)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
+CellText = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) is int else v)]
+"""Text to compare with a cell; YAML reads an unquoted 1 as a number."""
+Texts = Annotated[tuple[CellText, ...], BeforeValidator(_one_as_list)]
 Mark = Annotated[str, Described(min_length=1, max_length=1)]
 
 
@@ -191,6 +193,8 @@ class Field(Document):
             return {"template": value}
         if isinstance(value, list | tuple):
             return {"first_of": value}
+        if isinstance(value, date):  # YAML has read an unquoted 2026-11-01
+            return {"constant": value.isoformat()}
         return {"constant": value} if isinstance(value, bool | int) else value
 
     @model_validator(mode="after")
@@ -242,9 +246,9 @@ class RowTest(Document):
 
     column: str
     filled: bool | None = None
-    equals: str | None = None
-    one_of: Annotated[tuple[str, ...] | None, Described(alias="in")] = None
-    none_of: Annotated[tuple[str, ...] | None, Described(alias="not_in")] = None
+    equals: CellText | None = None
+    one_of: Annotated[tuple[CellText, ...] | None, Described(alias="in")] = None
+    none_of: Annotated[tuple[CellText, ...] | None, Described(alias="not_in")] = None
 
     @model_validator(mode="after")
     def _one_test(self) -> "RowTest":

@@ -20,8 +20,8 @@ Keyed = tuple[bytes, Any]
 
 MEMORY = 64 * 1024 * 1024
 _FAN_IN = 32  # runs merged at once: open files and read buffers stay few however long the input
-_BLOCK = 64 * 1024  # bytes of records read from a run at a time
 _OVERHEAD = 300  # bytes that Python's objects around one record take, measured generously
+_CELL_OVERHEAD = 60  # ... and around each text of a list in it
 
 _UNREADABLE = b""  # before every real key, so that the parser rejects it before all else
 _key = itemgetter(0)
@@ -80,6 +80,7 @@ def sort_keyed(
 ) -> Iterator[Keyed]:
     """Yield (key, payload) pairs by key, stably; on disk once they outgrow ``memory`` bytes."""
     levels: list[list[IO[bytes]]] = []  # runs of one level are equally deep merged, oldest first
+    block = memory // (2 * _FAN_IN)  # bytes read from a run at a time: half the memory for a level
     held: list[Keyed] = []
     size = 0
     try:
@@ -88,7 +89,7 @@ def sort_keyed(
             size += _size(item)
             if size >= memory:
                 held.sort(key=_key)
-                _add_run(levels, _write_run(held, directory), directory)
+                _add_run(levels, _write_run(held, directory, block), directory, block)
                 held, size = [], 0
         held.sort(key=_key)
         runs = [run for level in reversed(levels) for run in level]
@@ -101,29 +102,37 @@ def sort_keyed(
 
 def _size(item: Keyed) -> int:
     key, payload = item
-    return _OVERHEAD + len(key) + sum(len(p) for p in payload if isinstance(p, bytes | str))
+    size = _OVERHEAD + len(key)
+    for part in payload:
+        if isinstance(part, bytes | str):
+            size += len(part)
+        elif isinstance(part, list):
+            size += sum(_CELL_OVERHEAD + len(cell) for cell in part)
+    return size
 
 
-def _add_run(levels: list[list[IO[bytes]]], run: IO[bytes], directory: Path | None) -> None:
+def _add_run(
+    levels: list[list[IO[bytes]]], run: IO[bytes], directory: Path | None, block: int
+) -> None:
     for level in levels:
         level.append(run)
         if len(level) < _FAN_IN:
             return
-        run = _write_run(heapq.merge(*map(_read_run, level), key=_key), directory)
+        run = _write_run(heapq.merge(*map(_read_run, level), key=_key), directory, block)
         for merged in level:
             merged.close()
         level.clear()
     levels.append([run])
 
 
-def _write_run(items: Iterable[Keyed], directory: Path | None) -> IO[bytes]:
+def _write_run(items: Iterable[Keyed], directory: Path | None, block_size: int) -> IO[bytes]:
     run: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - sort_keyed closes it
     block: list[Keyed] = []
     size = 0
     for item in items:
         block.append(item)
         size += _size(item)
-        if size >= _BLOCK:
+        if size >= block_size:
             marshal.dump(block, run)
             block, size = [], 0
     marshal.dump(block, run)
