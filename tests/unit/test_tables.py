@@ -1,4 +1,6 @@
 import gzip
+import io
+import sys
 import tracemalloc
 import zipfile
 from collections import Counter
@@ -343,6 +345,16 @@ def test_a_table_that_was_cut_off_gives_no_half_orders(written: Written) -> None
         list(read_table(written(packed, "orders.csv.gz"), mapping()))
 
 
+def test_a_table_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = HEADER + "7,ACME,01.11.2026,05.11.2026,bolt,1,1\n"
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode())))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert only_event([*read_table("-", mapping())])["id"] == "placed-7"
+    assert not stdin.buffer.closed
+    with pytest.raises(InputError, match="a workbook cannot be read from standard input"):
+        list(read_table("-", mapping(format="xlsx")))
+
+
 def test_a_group_without_end_is_refused(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.tables.MAX_GROUP", 3)
     row = "7,ACME,01.11.2026,05.11.2026,bolt,1,1\n"
@@ -536,15 +548,29 @@ def test_a_sheets_error_is_no_value(tmp_path: Path) -> None:
     assert orjson.loads(rejected.value)[:3] == ["7", "#N/A", "01.11.2026"]
 
 
+def rewritten(path: str, old: bytes, new: bytes) -> str:
+    """The workbook with one text in its parts replaced, as other writers have it."""
+    out = Path(path).with_name(f"rewritten-{Path(path).name}")
+    with zipfile.ZipFile(path) as parts, zipfile.ZipFile(out, "w") as target:
+        bodies = {part.filename: parts.read(part) for part in parts.infolist()}
+        assert any(old in body for body in bodies.values())
+        for name, body in bodies.items():
+            target.writestr(name, body.replace(old, new))
+    return str(out)
+
+
 def test_a_formula_counts_by_the_value_that_was_saved(tmp_path: Path) -> None:
     row: list[object] = ["=3+4", "ACME", "01.11.2026", "05.11.2026", "bolt", 1, 1]
-    path = workbook(tmp_path / "unsaved.xlsx", [TITLES, row])
-    with_value = tmp_path / "orders.xlsx"
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(with_value, "w") as new:
-        for part in old.infolist():
-            body = old.read(part)
-            new.writestr(part, body.replace(b"<f>3+4</f><v />", b"<f>3+4</f><v>7</v>"))
-    assert only_event([*read_table(str(with_value), mapping())])["id"] == "placed-7"
+    path = workbook(tmp_path / "orders.xlsx", [TITLES, row])
+    path = rewritten(path, b"<f>3+4</f><v />", b"<f>3+4</f><v>7</v>")
+    assert only_event([*read_table(path, mapping())])["id"] == "placed-7"
+
+
+def test_a_sheet_that_names_the_wrong_size_is_read_whole(tmp_path: Path) -> None:
+    row: list[object] = [7, "ACME", "01.11.2026", "05.11.2026", "bolt", 1, 1]
+    path = workbook(tmp_path / "orders.xlsx", [TITLES, row])
+    path = rewritten(path, b'<dimension ref="A1:G2" />', b'<dimension ref="A1" />')
+    assert only_event([*read_table(path, mapping())])["id"] == "placed-7"
 
 
 def test_an_unknown_sheet_is_refused_with_those_there_are(tmp_path: Path) -> None:
