@@ -135,6 +135,23 @@ class OutboxQueries(Queries):
         query = select(delivery).where(delivery.c.case_id == case_id).order_by(delivery.c.id)
         return [_delivery(row) for row in self.connection.execute(query).mappings()]
 
+    def outbox_about(self, case_ids: Iterable[str]) -> list[OutboxEntry]:
+        """Every entry about these cases, whatever became of it, oldest first."""
+        found: list[OutboxEntry] = []
+        for piece in chunks(case_ids):
+            found += self._entries(select(outbox).where(outbox.c.case_id.in_(piece)))
+        return sorted(found, key=lambda entry: entry.seq)
+
+    def deliveries_about(self, case_ids: Iterable[str], seqs: Iterable[int]) -> list[DeliveryRow]:
+        """Every attempt to tell about these cases or from these entries, in order."""
+        found: dict[int, DeliveryRow] = {}
+        for column, names in ((delivery.c.case_id, case_ids), (delivery.c.seq, seqs)):
+            for piece in chunks(names):
+                query = select(delivery).where(column.in_(piece))
+                rows = self.connection.execute(query).mappings()
+                found |= {row.id: _delivery(row) for row in rows}
+        return [found[row_id] for row_id in sorted(found)]
+
     def told(self, idempotency_keys: Iterable[str]) -> set[str]:
         """Which of these messages have reached their person."""
         done = (DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD)

@@ -48,11 +48,17 @@ class OutboxEntry:
 
 
 class DeliveryStatus(StrEnum):
-    """How one attempt to tell one person ended."""
+    """How one attempt to tell one person ended, or what the relay decided instead of one."""
 
     SENT = "sent"
     FAILED = "failed"
+    """It may work later."""
+    GIVEN_UP = "given up"
+    """The route will not work; without a route the person, without a person the effect."""
     BUNDLED = "bundled"
+    """Sent, in a message with others."""
+    DEFERRED = "deferred"
+    """Put off, or put into a bundle that is about to be sent."""
     DROPPED = "dropped"
     WOULD_HAVE_TOLD = "would have told"
 
