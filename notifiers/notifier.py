@@ -1,0 +1,52 @@
+"""The one interface behind which every route stands: terminal, webhook, later Slack and e-mail."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from notifiers.message import Message
+from schemas.directory import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The route has taken it."""
+
+    reference: str | None = None
+    """What the route calls the message, for editing or threading (`Entry.earlier`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It may arrive later: busy, away, or unknown whether it has arrived."""
+
+    reason: str
+    after: int | None = None
+    """Microseconds that the other side asked to be left alone, or None if it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It never arrives over this route, however often it is tried."""
+
+    reason: str
+
+
+Outcome = Sent | Retry | Failed
+
+
+class Notifier(Protocol):
+    """Sends over one kind of route. Expected trouble is a value, never an exception.
+
+    A notifier must bear to be given the same message twice, since a crash between sending and
+    recording leads to a second attempt under the same `idempotency_key`. Its reasons are stored
+    and shown: no secret may stand in them.
+    """
+
+    async def send(self, message: Message, route: Route) -> Outcome:
+        """Try once to deliver `message` to where `route` leads."""
+        ...
+
+
+Notifiers = Mapping[str, Notifier]
+"""A notifier for each kind of route (`Route.kind`)."""

@@ -1,0 +1,148 @@
+"""Messages as plain text that stands alone: on a terminal, in a mail, as a fallback elsewhere.
+
+Names and summaries come from partners' systems. Control characters, escape sequences and marks
+that turn the writing direction are taken out, and each value stays on its line, so that no order
+number can forge a line of a message.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from notifiers.message import Entry, EntryKind, Message
+from schemas.policy import WATCH
+from schemas.time import Instant, to_datetime
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
+           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
+#: A bundle shows so many entries; a mail with 500 is not read, `detente cases` lists the rest.
+MOST_ENTRIES = 50
+
+
+def plain(text: str) -> str:
+    """`text` on one line, without control characters, escapes and direction marks."""
+    return " ".join(
+        "".join(
+            character if unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+            # The joiner holds emoji and several scripts together and shows nothing by itself.
+            or character in "\u200c\u200d"
+            else " "
+            for character in text
+        ).split()
+    )  # fmt: skip
+
+
+def moment(at: Instant, zone: str) -> str:
+    """A time in a zone that is named: `Tue 3 Nov 2026 14:00 CET (Europe/Berlin)`."""
+    local = to_datetime(at, ZoneInfo(zone))
+    day = f"{_WEEKDAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}"
+    short = local.tzname() or ""
+    # Zones without letters of their own have +04 or the like, zones of one name have it twice.
+    return f"{day} {local:%H:%M} {short} ({zone})" if short != zone else f"{day} {local:%H:%M} UTC"
+
+
+def title(message: Message) -> str:
+    """One line: the subject of a mail, the first line of a text."""
+    if message.is_bundle:
+        return f"{_prefix(message)}{_counted(message)}"
+    entry = message.entries[0]
+    about = [part for part in (plain(entry.partner), plain(entry.headline)) if part]
+    return f"{_prefix(message)}{_label(entry)} {': '.join(about)}"
+
+
+def text(message: Message) -> str:
+    """The whole message, without a line break at its end."""
+    lines = [title(message)]
+    if message.is_bundle:
+        for entry in message.entries[:MOST_ENTRIES]:
+            lines += _short(entry, message.zone)
+        if (more := len(message.entries) - MOST_ENTRIES) > 0:
+            lines.append(f"... and {more} more: `detente cases` lists them all.")
+    else:
+        lines += _long(message.entries[0], message.zone)
+    return "\n".join(lines)
+
+
+def _prefix(message: Message) -> str:
+    if not message.is_shadow:
+        return ""
+    names = " and ".join(plain(name) for name in message.would_have_told) or "nobody"
+    return f"Would have told {names}: "
+
+
+def _label(entry: Entry) -> str:
+    urgent = "URGENT " if entry.urgent else ""
+    tier = "" if entry.tier == WATCH else f" {plain(entry.tier)}"
+    match entry.kind:
+        case EntryKind.ALERT:
+            return f"[{urgent}ALERT{tier}]"
+        case EntryKind.REMINDER:
+            return f"[{urgent}REMINDER {entry.reminder} of {entry.of_reminders}{tier}]"
+        case EntryKind.NOTICE:
+            return f"[{urgent}FOR INFORMATION{tier}]"
+        case EntryKind.UPDATE:
+            return f"[UPDATE{tier}]"
+        case EntryKind.RETRACTION:
+            return f"[RETRACTED{tier}]"
+        case EntryKind.OPERATIONS:
+            return f"[{urgent}OPERATIONS]"
+
+
+_PLURALS = {
+    EntryKind.ALERT: ("case to acknowledge", "cases to acknowledge"),
+    EntryKind.REMINDER: ("case still to acknowledge", "cases still to acknowledge"),
+    EntryKind.NOTICE: ("notice", "notices"),
+    EntryKind.UPDATE: ("update", "updates"),
+    EntryKind.RETRACTION: ("retraction", "retractions"),
+    EntryKind.OPERATIONS: ("matter for operations", "matters for operations"),
+}
+
+
+def _counted(message: Message) -> str:
+    counts = Counter(entry.kind for entry in message.entries)
+    return ", ".join(
+        f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in _PLURALS.items()
+        if counts[kind]
+    )  # fmt: skip
+
+
+def _long(entry: Entry, zone: str) -> Iterator[str]:
+    if entry.on_behalf:
+        yield f"  You read this because {plain(entry.on_behalf)}."
+    if entry.partner:
+        tier = f" ({plain(entry.partner_tier)})" if entry.partner_tier else ""
+        yield f"  Who:       {plain(entry.partner)}{tier}"
+    if entry.subject:
+        yield f"  What:      {plain(entry.subject)}"
+    if entry.exposure:
+        yield f"  How much:  {plain(entry.exposure)}"
+    for number, line in enumerate(entry.why):
+        yield f"  {'Why:' if number == 0 else '':<10} {plain(line)}"
+    yield f"  Since:     {moment(entry.at, zone)}"
+    if entry.due is not None and _asks(entry):
+        yield f"  Until:     {moment(entry.due, zone)}"
+    if entry.next:
+        yield f"  Then:      {plain(entry.next)}"
+    if entry.case_id:
+        if _asks(entry):
+            yield f"  To own it: detente ack {entry.case_id}"
+        yield f"  Its story: detente explain {entry.case_id}"
+
+
+def _short(entry: Entry, zone: str) -> Iterator[str]:
+    about = [plain(part) for part in (entry.partner, entry.headline) if part]
+    exposure = f" ({plain(entry.exposure)})" if entry.exposure else ""
+    yield f"- {_label(entry)} {': '.join(about)}{exposure}"
+    facts = [plain(entry.on_behalf)] if entry.on_behalf else []
+    if entry.due is not None and _asks(entry):
+        facts.append(f"until {moment(entry.due, zone)}")
+    if entry.case_id:
+        facts.append(f"detente {'ack' if _asks(entry) else 'explain'} {entry.case_id}")
+    if facts:
+        yield f"  {'; '.join(facts)}"
+
+
+def _asks(entry: Entry) -> bool:
+    return entry.kind in {EntryKind.ALERT, EntryKind.REMINDER}
