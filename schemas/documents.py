@@ -61,6 +61,8 @@ class _Place:
 
     line: int
     inner: "dict[str | int, _Place]" = field(default_factory=dict)
+    names: dict[str | int, str] = field(default_factory=dict)
+    """The text of keys that are not text, by how pydantic names them in a location."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,16 @@ def _line_of(root: _Place, path: Iterable[object]) -> int:
         found = _inside(place, piece)
         if found is None:
             break
-        place = found
+        _, place = found
     return place.line
 
 
-def _inside(place: _Place, piece: object) -> _Place | None:
-    return place.inner.get(piece if type(piece) is int else str(piece)) or (
-        place.inner.get(str(piece)) if type(piece) is int else None  # a bare 4711 as a key
-    )
+def _inside(place: _Place, piece: object) -> tuple[str | int, _Place] | None:
+    """The key or position that `piece` names, and what lies there."""
+    name = piece if isinstance(piece, str | int) else str(piece)
+    name = name if name in place.inner else place.names.get(name, name)
+    found = place.inner.get(name)
+    return None if found is None else (name, found)
 
 
 def path_text(path: Iterable[object]) -> str:
@@ -287,7 +291,9 @@ class _Reader:
                 raise self._error(line, f"given twice, first in line {first}", (*path, name))
             part = self._part(self._next(), (*path, name))
             values[key] = part.value
-            place.inner[name] = _Place(line, part.place.inner)
+            place.inner[name] = _Place(line, part.place.inner, part.place.names)
+            if not isinstance(key, str):
+                place.names[int(key) if isinstance(key, int) else repr(key)] = name
             size, depth = size + part.size, max(depth, part.depth + 1)
         for part in merged:  # what the mapping says itself stands above what it takes over
             for key, value in part.value.items():
@@ -404,8 +410,9 @@ def _written_path(detail: ErrorDetails, root: _Place) -> tuple[Path, bool]:
     for number, piece in enumerate(location):
         found = _inside(place, piece)
         if found is not None:
-            path.append(piece)
-            place, dropped = found, False
+            name, place = found
+            path.append(name)
+            dropped = False
         elif number == len(location) - 1 and detail["type"] == "missing":
             path.append(piece)
             dropped = False
@@ -417,7 +424,6 @@ def _written_path(detail: ErrorDetails, root: _Place) -> tuple[Path, bool]:
 _QUOTES = "put it in quotes"
 _EXPECTED = {
     "string_type": "text is expected",
-    "string_too_short": "text is expected, not an empty one",
     "int_type": "a whole number is expected",
     "int_parsing": "a whole number is expected",
     "bool_type": "true or false is expected",
@@ -451,6 +457,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "union_tag_invalid":
         accepted = context.get("expected_tags")
         return f"{context.get('discriminator')} is one of {accepted}; found {context.get('tag')!r}"
+    if kind == "too_short" and found == "":
+        return "text is expected; found none"
     if kind == "too_short":
         return "at least one is required; found none"
     if (found is None or isinstance(found, bool)) and kind in _OF_TEXT:
