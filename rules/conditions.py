@@ -336,10 +336,10 @@ def bind(node: Node, kind: Kind, partner_tier: str) -> Node:
         case Atom(fact) if kind not in _KNOWN_OF[fact] and kind is not Kind.PATTERN:
             return node  # stays unknown: it must not become False, or `not` of it would fire
         case All(parts):
-            bound = tuple(bind(part, kind, partner_tier) for part in parts)
+            bound: tuple[Node, ...] = tuple(bind(part, kind, partner_tier) for part in parts)
             if False in bound:
                 return False
-            left = tuple(part for part in bound if part is not True)
+            left: tuple[Node, ...] = tuple(part for part in bound if part is not True)
             return left[0] if len(left) == 1 else All(left) if left else True
         case Either(parts):
             bound = tuple(bind(part, kind, partner_tier) for part in parts)

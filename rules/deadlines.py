@@ -18,7 +18,7 @@ def deadline(start: int, span: Span, calendar: BusinessCalendar) -> Instant:
         case Unit.BUSINESS_DAYS:
             return calendar.add_business_days(start, span.amount)
         case Unit.MONTHS:
-            return _add_months(start, span.amount, calendar.timezone)
+            return _add_months(start, span.amount, calendar.zone)
 
 
 def _add_months(start: int, months: int, zone: ZoneInfo) -> Instant:

@@ -87,6 +87,8 @@ class StepKind(StrEnum):
     WATCHED = "watched"
     OPENED = "opened"
     RAISED = "raised"
+    MATCHED = "matched"
+    """One more rule matched a case that stands at its tier or above already."""
     ATTACHED = "attached"
     BREACHED = "breached"
     ESCALATED = "escalated"
@@ -233,6 +235,8 @@ class Changes:
     """Whole rows to write; `version` is the version that was loaded."""
     cases: list[CaseRow] = field(default_factory=list)
     steps: list[StepRow] = field(default_factory=list)
+    withdrawn: list[tuple[str, str, Instant]] = field(default_factory=list)
+    """(case_id, key, when) of steps that later truth took back."""
     effects: list[Effect] = field(default_factory=list)
     occurrences_added: list[Occurrence] = field(default_factory=list)
     occurrences_removed: list[Occurrence] = field(default_factory=list)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
 from rules.decision import Kind
 from schemas import events as ev
@@ -417,38 +417,36 @@ def state_command(event: Event, recorded: Instant, key: str, roles_of: RolesOf) 
     )
 
 
-@dataclass(slots=True)
-class Document:
-    """What is stored of a subject: everything that was said of it, and the steps taken."""
-
-    contributions: list[Contribution]
-    taken: dict[str, "Taken"]
-
-
 class Taken(NamedTuple):
     """A step that was taken: what of it cannot be folded again."""
 
     decided_at: int
-    due: int | None
+    due: int | None = None
     """When the acknowledgement that it asked for falls due."""
-    resolve_due: int | None
-    told: bool
+    resolve_due: int | None = None
+    told: bool = False
     """Whether effects went out for it."""
-    withdrawn_at: int | None
+    withdrawn_at: int | None = None
+
+
+class Document(NamedTuple):
+    """What is stored of a subject: all that was said of it, the steps taken, what it counts as."""
+
+    contributions: list[Contribution]
+    taken: dict[str, Taken]
+    occurrences: list[tuple[str, str, int]]
+    """(dimension, value, at) that patterns count it under."""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Document).decode
 
 
 def read_document(document: bytes) -> Document:
     """Decode a stored document."""
-    raw = orjson.loads(document)
-    return Document(
-        [Contribution(*c) for c in raw["c"]],
-        {key: Taken(*t) for key, t in raw["s"].items()} if "s" in raw else {},
-    )
+    return _decode(document)
 
 
 def write_document(document: Document) -> bytes:
     """Encode a document for the store."""
-    raw: dict[str, Any] = {"c": document.contributions}
-    if document.taken:
-        raw["s"] = document.taken
-    return orjson.dumps(raw, default=list)
+    return _encode(document)

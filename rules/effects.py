@@ -1,0 +1,145 @@
+"""Effects: what a step asks to be told, addressed to roles and never to people."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from rules.decision import CaseRow, Effect, EffectKind, State, StepKind
+from rules.tickets import Disruption, Ticket
+from schemas.policy import OPERATIONS, WATCH
+from schemas.time import Instant
+
+if TYPE_CHECKING:
+    from rules.policy import LadderStep
+    from rules.story import Step, _Story
+
+#: Added to a role, it means whoever stands in for the people who fill it.
+STAND_IN = ":stand_in"
+
+#: Steps that are told as a change of a case that people know of.
+_UPDATES = frozenset(
+    {
+        StepKind.ACKNOWLEDGED,
+        StepKind.ASSIGNED,
+        StepKind.WAITING,
+        StepKind.SNOOZED,
+        StepKind.RESOLVED,
+        StepKind.CLOSED,
+        StepKind.DISPUTED,
+        StepKind.DISPUTE_DECIDED,
+    }
+)
+
+
+def effects_of(step: Step, story: _Story, case: CaseRow | None) -> list[Effect]:
+    """Whom a step that was just taken tells, and of what."""
+    if step.kind is StepKind.WATCHED or step.kind is StepKind.ATTACHED:
+        return []
+    if story.parent is not None:
+        return []
+    tier = story.world.partner_tier(story.partner_id, story.opened_at or step.at)
+    ladder = step.policy.ladder(tier)
+    if step.alerts:
+        alert = _effect(EffectKind.ALERT, ladder[step.rank], step, story)
+        return [alert, *_below(EffectKind.NOTICE, ladder, step, story)]
+    if step.kind is StepKind.NOT_CLIMBED:
+        role = ladder[step.rank].document.notify
+        return [
+            _effect(EffectKind.NOTICE, ladder[step.rank], step, story, role + STAND_IN),
+            _effect(EffectKind.NOTICE, ladder[step.rank], step, story, OPERATIONS),
+        ]
+    if step.kind is StepKind.RETRACTED:
+        # Whom it was told to is the relay's knowledge; a role that heard nothing hears nothing.
+        return _each_role(EffectKind.RETRACTION, ladder, step, story)
+    if step.kind in _UPDATES:
+        told = ladder[: max(story.highest, step.rank, 0) + 1]
+        return _each_role(EffectKind.UPDATE, told, step, story)
+    return []
+
+
+def _below(
+    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, story: _Story
+) -> list[Effect]:
+    told = {ladder[step.rank].document.notify}
+    effects = []
+    for lower in reversed(ladder[: step.rank]):
+        if lower.document.notify not in told:
+            told.add(lower.document.notify)
+            effects.append(_effect(kind, lower, step, story))
+    return effects
+
+
+def _each_role(
+    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, story: _Story
+) -> list[Effect]:
+    by_role = {rung.document.notify: rung for rung in reversed(ladder)}
+    return [_effect(kind, rung, step, story) for rung in by_role.values()]
+
+
+def _effect(
+    kind: EffectKind,
+    rung: LadderStep,
+    step: Step,
+    story: _Story,
+    role: str | None = None,
+) -> Effect:
+    document = rung.document
+    role = role or document.notify
+    asks = kind is EffectKind.ALERT
+    # A step taken again after it was withdrawn is told again, so its decision time is part.
+    name = f"{story.case_id}|{step.key}|{step.decided_at}|{kind}|{role}"
+    return Effect(
+        blake2b(name.encode(), digest_size=12).hexdigest(),
+        story.case_id,
+        story.partner_id,
+        step.key,
+        kind,
+        role,
+        rung.tier if step.rank >= 0 else WATCH,
+        State.OPEN if step.alerts and step.state is None else step.state,
+        _is_urgent(story),
+        step.shadow or rung.shadow,
+        Instant(step.at),
+        Instant(step.decided_at),
+        None if step.due is None or not asks else Instant(step.due),
+        str(document.remind_every) if asks and document.remind_every is not None else None,
+        document.remind_at_most if asks else 0,
+        step.actor,
+        _text(step, story),
+    )
+
+
+def _is_urgent(story: _Story) -> bool:
+    subject = story.subject
+    return isinstance(subject, Disruption) or (
+        isinstance(subject, Ticket) and bool(subject.urgent())
+    )
+
+
+def _text(step: Step, story: _Story) -> dict[str, object]:
+    text: dict[str, object] = {
+        "headline": f"{story.partner_id or 'several partners'}, {story.noun()}: {step.summary}",
+        "why": step.why,
+        "subject": story.noun(),
+        "partner": story.partner_id,
+        "partner_tier": story.world.partner_tier(story.partner_id, step.at),
+    }
+    exposure = story.subject.in_words("exposure")
+    if exposure and not exposure.startswith("0.00 "):
+        text["exposure"] = exposure
+    following = _next(step, story)
+    if following:
+        text["next"] = following
+    if step.note:
+        text["note"] = step.note
+    return text
+
+
+def _next(step: Step, story: _Story) -> str | None:
+    if not step.alerts or step.due is None:
+        return None
+    tiers = step.policy.tiers
+    if step.rank + 1 < len(tiers):
+        return f"if nobody acknowledges it in time, it goes to {tiers[step.rank + 1]}"
+    return "this is the last tier; if nobody acknowledges it, operations are told"
