@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rules.decision import Kind, SubjectRow
+from schemas.time import WEEK
 from streams.store.errors import LostRace
 
 #: The columns of a subject in the order of SubjectRow's fields.
@@ -35,12 +36,12 @@ _LOAD = (
 )
 _LOAD_ONE = f"SELECT {', '.join(COLUMNS)} FROM subject WHERE key = ?"  # noqa: S608 - as above
 _INSERT = (
-    "INSERT INTO subject (key, kind, partner_id, document, began_at, feeds_due, people_due, "
-    "version, has_case) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO subject (key, kind, partner_id, document, began_at, began_week, feeds_due, "
+    "people_due, version, has_case) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING"
 )
 _UPDATE = (
-    "UPDATE subject SET document = ?, began_at = ?, feeds_due = ?, people_due = ?, has_case = ?, "
-    "version = version + 1 WHERE key = ? AND version = ?"
+    "UPDATE subject SET document = ?, began_at = ?, began_week = ?, feeds_due = ?, "
+    "people_due = ?, has_case = ?, version = version + 1 WHERE key = ? AND version = ?"
 )
 
 
@@ -89,6 +90,7 @@ def insert(connection: Connection, rows: Sequence[SubjectRow]) -> None:
                 row.partner_id,
                 row.document,
                 row.began_at,
+                _week(row),
                 row.feeds_due,
                 row.people_due,
                 row.has_case,
@@ -110,6 +112,7 @@ def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
             (
                 row.document,
                 row.began_at,
+                _week(row),
                 row.feeds_due,
                 row.people_due,
                 row.has_case,
@@ -121,6 +124,11 @@ def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
     )
     if done.rowcount != len(rows):
         raise LostRace("a subject has been changed by another transaction since it was loaded")
+
+
+def _week(row: SubjectRow) -> int | None:
+    began_at = row.began_at
+    return None if began_at is None or row.kind is not Kind.ORDER else began_at // WEEK
 
 
 def _by_key(row: SubjectRow) -> str:

@@ -93,10 +93,8 @@ class CaseQueries(Queries):
         rows = self.connection.execute(
             query.order_by(conflict_case.c.opened_at, conflict_case.c.case_id)
         )
-        wanted = None if partner_ids is None else set(partner_ids)
-        return [
-            _case(row) for row in rows.mappings() if wanted is None or row["partner_id"] in wanted
-        ]
+        found = [_case(row) for row in rows.mappings()]
+        return [row for row in found if partner_ids is None or row.partner_id in partner_ids]
 
     def attached_cases(self, parent: str) -> list[CaseRow]:
         """Cases attached to a disruption's case, the oldest first."""

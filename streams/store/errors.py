@@ -9,9 +9,9 @@ class SchemaError(StoreError):
     """The database holds tables that this version of Detente must not touch."""
 
 
-class Unavailable(StoreError):
+class Unavailable(StoreError):  # noqa: N818 - it says how the store is
     """The database is away, locked or full. Nothing was committed; trying again may help."""
 
 
-class LostRace(Exception):
+class LostRace(Exception):  # noqa: N818 - an expected outcome, not an error
     """Another transaction changed a row first. Load again and decide again."""

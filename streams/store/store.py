@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
+from sqlalchemy import URL, Engine, exc
 
 from streams.store import schema
 from streams.store.engines import database_file, parse_url, reading_engine, writing_engine
@@ -93,10 +92,10 @@ def _said_plainly(url: URL) -> Iterator[None]:
     """Turn what the driver raises about the database as a whole into a sentence."""
     try:
         yield
-    except (OperationalError, TimeoutError) as error:
+    except (exc.OperationalError, exc.TimeoutError) as error:
         reason = getattr(error, "orig", None) or error
         raise Unavailable(f"the store at {url.database} cannot be used now: {reason}") from error
-    except DatabaseError as error:
+    except exc.DatabaseError as error:
         if "not a database" not in str(error.orig):
             raise
         raise StoreError(f"{url.database} is not a database; name another file") from error

@@ -1,8 +1,10 @@
 """Subjects, what is due for them, and the occurrences that patterns count."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 from sqlalchemy import (
+    Executable,
     Select,
     bindparam,
     delete,
@@ -15,7 +17,7 @@ from sqlalchemy import (
 )
 
 from rules.decision import Kind, Occurrence, SubjectRow
-from schemas.time import Instant
+from schemas.time import WEEK, Instant
 from streams.store import bulk
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
@@ -79,9 +81,10 @@ class SubjectQueries(Queries):
         people = select(null(), func.min(subject.c.people_due)).where(
             subject.c.people_due.is_not(None)
         )
-        due = {kind: at for kind, at in self.connection.execute(union_all(*earliest, people)) if at}
-        first = due.pop(None, None)
-        return NextDue({Kind(kind): at for kind, at in due.items()}, first)
+        rows = self.connection.execute(cast("Executable", union_all(*earliest, people)))
+        due: dict[str | None, Instant] = {kind: at for kind, at in rows if at is not None}
+        feeds = {kind: due[kind] for kind in Kind if kind in due}
+        return NextDue(feeds, due.get(None))
 
     def count_held(self, kind: Kind, after: Instant, until: Instant) -> int:
         """How many subjects of a kind are due after `after` and by `until`."""
@@ -93,17 +96,24 @@ class SubjectQueries(Queries):
         self, partner_id: str, until: Instant, limit: int
     ) -> list[tuple[str, Instant]]:
         """Key and beginning of a partner's latest orders that began by `until`, newest first."""
-        query = (
-            select(subject.c.key, subject.c.began_at)
-            .where(
-                subject.c.kind == literal(Kind.ORDER.value, literal_execute=True),
-                subject.c.partner_id == partner_id,
-                subject.c.began_at <= until,
+        c = subject.c
+        first = self.connection.execute(
+            select(func.min(c.began_week)).where(c.began_week.is_not(None))
+        ).scalar_one()
+        found: list[tuple[str, Instant]] = []
+        # Most partners have ordered lately: look at a week, then at ever longer spans before it.
+        span, last = 1, until // WEEK
+        while first is not None and last >= first and len(found) < limit:
+            weeks = range(last, max(last - span, first - 1), -1)
+            query = (
+                select(c.key, c.began_at)
+                .where(c.began_week.in_(weeks), c.partner_id == partner_id, c.began_at <= until)
+                .order_by(c.began_at.desc(), c.key.desc())
+                .limit(limit - len(found))
             )
-            .order_by(subject.c.began_at.desc(), subject.c.key.desc())
-            .limit(limit)
-        )
-        return [(key, began_at) for key, began_at in self.connection.execute(query)]
+            found += [(key, began_at) for key, began_at in self.connection.execute(query)]
+            span, last = span * 4, last - span
+        return found
 
     def arm_for_policy(self, active_from: Instant) -> int:
         """Wake every subject that waits beyond `active_from` when the new policy begins.

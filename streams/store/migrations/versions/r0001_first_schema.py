@@ -229,6 +229,7 @@ def upgrade() -> None:
         sa.Column("partner_id", sa.Text(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column("began_at", sa.BigInteger()),
+        sa.Column("began_week", sa.Integer()),
         sa.Column("feeds_due", sa.BigInteger()),
         sa.Column("people_due", sa.BigInteger()),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -240,7 +241,10 @@ def upgrade() -> None:
     )
     op.create_index("subject_key", "subject", ["key"], unique=True)
     op.create_index(
-        "subject_order_start", "subject", ["partner_id", "began_at"], **only("kind = 'order'")
+        "subject_order_start",
+        "subject",
+        ["began_week", "partner_id", "began_at"],
+        **only("began_week IS NOT NULL"),
     )
     op.create_index(
         "subject_people_due", "subject", ["people_due"], **only("people_due IS NOT NULL")
