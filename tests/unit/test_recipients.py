@@ -241,6 +241,7 @@ def test_the_word_of_who_fills_a_role_counts_even_while_away() -> None:
     assert answers.roles_of("eve", "acme", later) == ()
     assert answers.roles_of("ben", "acme", later) == ("planner", AM)  # named, so always
     assert answers.roles_of("ben", "other", later) == (AM,)
+    assert answers.roles_of("ben", "other", NOON) == (AM,)  # though eve stands in just now
     assert answers.roles_of("kim", "acme", NOON) == ()
     assert answers.roles_of("ghost", "acme", NOON) == ()
     assert answers.roles_of("desk", "acme", NOON) == ("operations",)
