@@ -23,8 +23,7 @@ from streams.store.rows import (
     Token,
     Version,
 )
-from streams.store.schema import migrate
-from streams.store.store import Store
+from streams.store.store import Store, migrate
 from streams.store.transaction import Transaction
 
 __all__ = [

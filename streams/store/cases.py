@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, RowMapping, func, select
+from sqlalchemy import ColumnElement, RowMapping, func, select, update
 
 from rules.decision import CaseRow, JournalEntry, Kind, State, StepKind, StepRow
 from schemas.time import Instant
@@ -96,6 +96,14 @@ class CaseQueries(Queries):
         found = [_case(row) for row in rows.mappings()]
         return [row for row in found if partner_ids is None or row.partner_id in partner_ids]
 
+    def cases_of_kind(self, kind: Kind) -> list[CaseRow]:
+        """All cases about a kind of subject, over or not, the oldest first."""
+        query = _CASES.where(conflict_case.c.kind == kind)
+        rows = self.connection.execute(
+            query.order_by(conflict_case.c.opened_at, conflict_case.c.case_id)
+        )
+        return [_case(row) for row in rows.mappings()]
+
     def attached_cases(self, parent: str) -> list[CaseRow]:
         """Cases attached to a disruption's case, the oldest first."""
         query = _CASES.where(conflict_case.c.parent == parent)
@@ -121,6 +129,14 @@ class CaseQueries(Queries):
 
     def _write_cases(self, rows: Iterable[CaseRow]) -> None:
         self.upsert(conflict_case, [values(row) for row in rows])
+
+    def _withdraw_steps(self, withdrawn: Iterable[tuple[str, str, Instant]]) -> None:
+        for case_id, key, at in withdrawn:  # rare: later truth took back what had been decided
+            self.connection.execute(
+                update(step)
+                .where(step.c.case_id == case_id, step.c.key == key)
+                .values(withdrawn_at=at)
+            )
 
     def _write_steps(self, rows: Iterable[StepRow]) -> None:
         self.upsert(step, [values(row) for row in rows])

@@ -53,11 +53,13 @@ class IntakeQueries(Queries):
         return None if row is None else _rejected(row)
 
     def rejected_of_subjects(self, keys: Iterable[str]) -> set[str]:
-        """Which of these subjects have input set aside that nobody has driven again."""
+        """Which of these subjects have input that could not be decided and still waits."""
         found: set[str] = set()
         for piece in chunks(keys):
             query = select(rejected.c.subject).where(
-                rejected.c.subject.in_(piece), rejected.c.state == RejectedState.KEPT
+                rejected.c.subject.in_(piece),
+                rejected.c.kind == "deciding failed",
+                rejected.c.state == RejectedState.KEPT,
             )
             found.update(key for key in self.connection.execute(query).scalars() if key)
         return found

@@ -8,7 +8,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 
-from streams.store.engines import database_file, parse_url, writing_engine
 from streams.store.errors import SchemaError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -63,20 +62,6 @@ def upgrade(engine: Engine) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest schema; make it when it is not there.
-
-    Raises SchemaError when this Detente does not know the schema that it has.
-    """
-    parsed = parse_url(url)
-    database_file(parsed).parent.mkdir(parents=True, exist_ok=True)
-    engine = writing_engine(parsed)
-    try:
-        upgrade(engine)
-    finally:
-        engine.dispose()
 
 
 def _known() -> set[str]:

@@ -32,7 +32,10 @@ class Store:
         file = database_file(parsed)
         if not create and not file.exists():
             raise StoreError(f"there is no store at {file}")
-        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{file.parent} cannot be made: {error.strerror}") from error
         store = cls(parsed, writing_engine(parsed), reading_engine(parsed))
         try:
             if migrate or (create and store.schema_version() is None):
@@ -85,6 +88,14 @@ class Store:
         """Bring the schema to the newest version."""
         with _said_plainly(self.url):
             schema.upgrade(self._writer)
+
+
+def migrate(url: str) -> None:
+    """Bring the store at `url` to the newest schema; make it when it is not there.
+
+    Raises SchemaError when this Detente does not know the schema that it has.
+    """
+    Store.open(url, migrate=True).close()
 
 
 @contextmanager

@@ -52,7 +52,6 @@ class SubjectQueries(Queries):
 
     def due_feeds(self, kind: Kind, until: Instant, limit: int) -> list[SubjectRow]:
         """Subjects of a kind whose silence is proven by `until`, the longest due first."""
-        # The kind is written out: a bound one would hide from SQLite which index serves.
         return self._subjects(
             select(*_COLUMNS)
             .where(subject.c.kind == kind, subject.c.feeds_due <= until)
@@ -121,9 +120,10 @@ class SubjectQueries(Queries):
         Returns how many there are.
         """
         # The version moves too: whoever has loaded such a row would write its old deadline back.
+        # Every kind is named because the index begins with it.
         return self.connection.execute(
             update(subject)
-            .where(subject.c.feeds_due > active_from)
+            .where(subject.c.kind.in_(Kind), subject.c.feeds_due > active_from)
             .values(feeds_due=active_from, version=subject.c.version + 1)
         ).rowcount
 

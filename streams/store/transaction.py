@@ -26,6 +26,7 @@ class Transaction(SubjectQueries, CaseQueries, OutboxQueries, IntakeQueries, Adm
         self._write_occurrences(changes.occurrences_added, changes.occurrences_removed, partners)
         self._write_cases(changes.cases)
         self._write_steps(changes.steps)
+        self._withdraw_steps(changes.withdrawn)
         self._write_effects(changes.effects)
         self._write_journal(changes.journal)
         self._write_rejected(changes.rejected)
