@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -39,7 +40,12 @@ Version = tuple[int, str, str]
 
 def instant_of(when: When, zone: ZoneInfo) -> int:
     """The instant that is meant: a date stands for the end of that day in the partner's zone."""
-    return when if isinstance(when, int) else end_of_day(date.fromisoformat(when), zone)
+    return when if isinstance(when, int) else _end_of(when, zone)
+
+
+@lru_cache(maxsize=4096)
+def _end_of(day: str, zone: ZoneInfo) -> int:
+    return end_of_day(date.fromisoformat(day), zone)
 
 
 def effective_at(contribution: Contribution, zone: ZoneInfo) -> int:
@@ -443,8 +449,9 @@ class Order(Facts):
 
     def delay(self) -> int | None:
         """See Facts."""
-        return max((arrival - promise for _, promise, arrival in self._known_arrivals()),
-                   default=None)
+        return max(
+            (arrival - promise for _, promise, arrival in self._known_arrivals()), default=None
+        )
 
     def _ordered_by_sku(self) -> dict[str, Decimal]:
         ordered: dict[str, Decimal] = {}
@@ -539,8 +546,11 @@ class Order(Facts):
             # Nothing is known of the order yet, but a report may have said its share itself.
             shares = [r.percent for r in self._reports.values()]
             known = [share for share in shares if share is not None]
-            return min(Decimal(100), sum(known, ZERO)) if shares and len(known) == len(shares) \
+            return (
+                min(Decimal(100), sum(known, ZERO))
+                if shares and len(known) == len(shares)
                 else None
+            )
         impact = self._share(self.trouble())
         if self.hindsight:
             for terms in self._older_terms:
@@ -690,7 +700,8 @@ class Order(Facts):
             was = f" (first promised {self.local(line.first_promise)})"
         # Silence is judged just after the limit, so its length is a lower bound.
         over = "over " if came.startswith("not") else ""
-        return f"{name} promised {promised}{was}, {came}: {over}{late} late"
+        lateness = f"{over}{late} late" if arrival > promise else "in time"
+        return f"{name} promised {promised}{was}, {came}: {lateness}"
 
     def _impact_in_words(self) -> str:
         trouble = self.trouble()
@@ -703,6 +714,8 @@ class Order(Facts):
             f"{_number(units)} {kind.replace('_', ' ')}"
             for kind, units in sorted(trouble.by_kind.items())
         )
+        if not trouble.by_kind:
+            return "nothing is affected"
         if len(trouble.by_kind) == 1:
             kind = next(iter(trouble.by_kind)).replace("_", " ")
             said = f"{_number(trouble.affected)} of {_number(trouble.ordered)} units {kind}"

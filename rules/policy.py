@@ -173,8 +173,7 @@ class CompiledPolicy:
                     cond.compile_condition(bound, calendar),
                     cond.compile_condition(_only_evidence(bound), calendar),
                     tuple(
-                        (atom, cond.compile_condition(atom, calendar))
-                        for atom in cond.atoms(bound)
+                        (atom, cond.compile_condition(atom, calendar)) for atom in cond.atoms(bound)
                     ),
                     self.document.mode is Mode.SHADOW or rule.mode is Mode.SHADOW,
                     repeats,

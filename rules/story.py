@@ -169,15 +169,17 @@ def fold(
     now: int,
     *,
     tell: bool = True,
+    virtual: bool = False,
     pattern: Pattern | None = None,
     occurrences: Sequence[Occurrence] = (),
 ) -> Folded:
     """Fold a subject. `now` is the decision time of whatever is decided for the first time.
 
+    In a replay (`virtual`) a deadline is decided at its own time, or as soon after as could be.
     With `tell` False everything is decided and nothing is told, as when history is imported.
     A pattern comes with its occurrences, which are not part of its document.
     """
-    return _Story(key, document, world, horizon, now, tell, pattern, occurrences).fold()
+    return _Story(key, document, world, horizon, now, tell, virtual, pattern, occurrences).fold()
 
 
 class _Story:
@@ -191,6 +193,7 @@ class _Story:
         horizon: Horizon,
         now: int,
         tell: bool,
+        virtual: bool,
         pattern: Pattern | None,
         occurrences: Sequence[Occurrence],
     ) -> None:
@@ -202,6 +205,9 @@ class _Story:
         self.horizon = horizon
         self.now = now
         self.tell = tell
+        self.virtual = virtual
+        self.deciding_at = now
+        """When what is judged right now is decided, if it was not before."""
         self.zone = world.zone(self.partner_id)
         self.entries: list[tuple[int, tuple[int, str, str], Contribution | Occurrence]] = sorted(
             [(effective_at(c, self.zone), version_of(c), c) for c in document.contributions]
@@ -213,6 +219,7 @@ class _Story:
         self.subject: Subject = pattern or make_subject(
             self.kind, self.name, self.partner_id, world, self.policy, first
         )
+        self.known_since = max((c.recorded for c in document.contributions), default=0)
         self.outcomes: Mapping[str, int] = {}
         self.steps: list[Step] = []
         self.state: State | None = None
@@ -252,6 +259,7 @@ class _Story:
             fires = min((d for d in (silence, people) if d is not None), default=None)
             if following is not None and (fires is None or following <= fires):
                 # What happened at the very instant of a deadline is read before it.
+                self.deciding_at = self.now
                 end = n
                 while end < len(entries) and entries[end][0] == following:
                     end += 1
@@ -261,20 +269,24 @@ class _Story:
                 break
             elif fires == silence:
                 last = fires
+                self._decide_at(fires, lag=self.horizon.people - feeds)
                 # Just after the deadline, for "more than" is strict.
                 self.subject.ask(fires + 1, fires + 1)
                 self._judge(fires, fires + 1, disprove=False)
             else:
+                self._decide_at(fires, lag=0)
                 self._expire(fires)
         return self._compare(feeds)
+
+    def _decide_at(self, at: int, lag: int) -> None:
+        if self.virtual:
+            self.deciding_at = max(at + lag, self.known_since)
 
     def _final_outcomes(self) -> Mapping[str, int]:
         if len(self.entries) < 2 or isinstance(self.subject, Pattern):
             return {}
         first = self.entries[0][0]
-        final = make_subject(
-            self.kind, self.name, self.partner_id, self.world, self.policy, first
-        )
+        final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy, first)
         for at, _, entry in self.entries:
             if isinstance(entry, Contribution):
                 final.apply(entry, at)
@@ -330,8 +342,10 @@ class _Story:
         newly = list(self._new_hits(policy, at))
         hits = []
         for hit in newly:
-            if hit.rule is not None and hit.rule.repeats is not None and self.kind is not (
-                Kind.PATTERN
+            if (
+                hit.rule is not None
+                and hit.rule.repeats is not None
+                and self.kind is not (Kind.PATTERN)
             ):
                 self.occurring[hit.name] = hit
             else:
@@ -423,9 +437,7 @@ class _Story:
         why = [f"{hit.name} no longer holds: {self._now_in_words(hit)}" for hit in lost]
         best = max((hit.rank for hit in self.matched.values()), default=None)
         if best is None or (best < 0 <= self.rank):
-            self._step(
-                StepKind.RETRACTED, f"retracted:{self.episode}", at, "proved wrong", why=why
-            )
+            self._step(StepKind.RETRACTED, f"retracted:{self.episode}", at, "proved wrong", why=why)
             self._stop_clocks()
             if best is not None:
                 self._step(StepKind.WATCHED, f"watched:{self.episode}b", at, "watched", why=why)
@@ -459,7 +471,11 @@ class _Story:
                     self.episode += 1
                     self.opened_at = at
                     self._step(
-                        StepKind.WATCHED, f"watched:{self.episode}", at, "watched", why=why,
+                        StepKind.WATCHED,
+                        f"watched:{self.episode}",
+                        at,
+                        "watched",
+                        why=why,
                         rules=names,
                     )
                 return
@@ -565,7 +581,7 @@ class _Story:
             self.tier,
             self.rank,
             at,
-            self.now if taken is None or fresh else taken.decided_at,
+            self.deciding_at if taken is None or fresh else taken.decided_at,
             fresh,
             actor,
             self.policy,
@@ -605,9 +621,7 @@ class _Story:
         """Open, raise, escalate, reopen or move down: the tier is asked, and its clocks start."""
         was_acknowledged = self.state is State.ACKNOWLEDGED
         self._set_tier(rank)
-        step = self._step(
-            kind, key, at, summary, why=why, rules=rules, actor=actor, note=note
-        )
+        step = self._step(kind, key, at, summary, why=why, rules=rules, actor=actor, note=note)
         self.visit += 1
         self.wake_at = self.paused_at = self.climb_at = None
         self.clock_base = max(step.at, step.decided_at)
@@ -744,8 +758,10 @@ class _Story:
         if self.paused_at is None:
             return
         within = self._ladder_step().document.resolve_within
-        if self.resolve_due is not None and within is not None and self.paused_at < (
-            self.resolve_due
+        if (
+            self.resolve_due is not None
+            and within is not None
+            and self.paused_at < (self.resolve_due)
         ):
             if within.unit in (Unit.BUSINESS_TIME, Unit.BUSINESS_DAYS):
                 role = self._ladder_step().document.notify
@@ -809,8 +825,12 @@ class _Story:
                 if self.rank >= 0:
                     self._set_tier(min(self.rank, len(self.policy.tiers) - 1))
                 self._step(
-                    StepKind.MOVED, key, at, "judged under the policy in force now",
-                    actor=said.actor, note=said.note,
+                    StepKind.MOVED,
+                    key,
+                    at,
+                    "judged under the policy in force now",
+                    actor=said.actor,
+                    note=said.note,
                 )
                 if self.state in cases.TICKING and self.parent is None:
                     acknowledged = self.state is State.ACKNOWLEDGED
@@ -836,9 +856,7 @@ class _Story:
                 self._remark(key, at, said, f"comment by {said.actor}")
 
     def _remark(self, key: str, at: int, said: Ordered, summary: str) -> None:
-        self._step(
-            StepKind.COMMENTED, key, at, summary, actor=said.actor, note=said.note
-        )
+        self._step(StepKind.COMMENTED, key, at, summary, actor=said.actor, note=said.note)
 
     def _may_own(self, said: Ordered) -> bool:
         """A recipient of this tier, their stand-in, the owner, or who takes the case over."""
@@ -946,9 +964,7 @@ class _Story:
         self.wake_at = until
         end = f" until {self._local(until)}" if until is not None else ""
         what = "waiting on the partner" if verb == "waiting" else "snoozed"
-        self._step(
-            kind, key, at, f"{what}{end}, by {said.actor}", actor=said.actor, note=said.note
-        )
+        self._step(kind, key, at, f"{what}{end}, by {said.actor}", actor=said.actor, note=said.note)
 
     def _settle(
         self,
@@ -974,9 +990,7 @@ class _Story:
         )
 
     def _decide_dispute(self, key: str, at: int, said: Ordered) -> None:
-        owns = said.actor == self.owner or (
-            self.owner is None and "account_manager" in said.roles
-        )
+        owns = said.actor == self.owner or (self.owner is None and "account_manager" in said.roles)
         if not self.disputed:
             self._remark(key, at, said, "dispute decided: nobody had disputed the case")
             return
@@ -1020,7 +1034,7 @@ class _Story:
             if known is not None and not step.fresh:
                 taken[step.key] = known
             else:
-                taken[step.key] = Taken(self.now, step.due, step.resolve_due, self.tell)
+                taken[step.key] = Taken(step.decided_at, step.due, step.resolve_due, self.tell)
                 news.append(step)
         withdrawn: list[str] = []
         for key, known in before.items():
@@ -1100,9 +1114,7 @@ class _Story:
         state = self.state
         if state is None:
             state = State.RETRACTED
-        opening = next(
-            (s for s in reversed(self.steps) if s.why and s.kind in _TELLING), None
-        )
+        opening = next((s for s in reversed(self.steps) if s.why and s.kind in _TELLING), None)
         due = min(self._people_deadlines(), default=None)
         started = self.opened_at or (self.steps[0].at if self.steps else self.now)
         return CaseRow(

@@ -59,9 +59,7 @@ class Contribution(NamedTuple):
 
     def same_content(self, other: "Contribution") -> bool:
         """Whether both say the same; when they were recorded does not matter."""
-        return (
-            self.type == other.type and self.time == other.time and self.data == other.data
-        )
+        return self.type == other.type and self.time == other.time and self.data == other.data
 
 
 # The payloads, by type. When is an instant (int) or a date as text (str).
@@ -406,9 +404,7 @@ def state_command(event: Event, recorded: Instant, key: str, roles_of: RolesOf) 
             detail[name] = to_instant(value)
     if isinstance(data, ev.ClockExcused):
         detail["clock"] = data.clock_id
-    ordered = Ordered(
-        data.actor, data.note, sorted(roles_of(data.actor, partner_id, at)), detail
-    )
+    ordered = Ordered(data.actor, data.note, sorted(roles_of(data.actor, partner_id, at)), detail)
     return Statement(
         key,
         kind,

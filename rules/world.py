@@ -47,9 +47,7 @@ class DisruptionSpan:
         """Whether it lasted at an instant."""
         return self.began_at <= at and (self.cleared_at is None or at < self.cleared_at)
 
-    def selects(
-        self, partner_id: str, order_id: str, carriers: set[str], lanes: set[str]
-    ) -> bool:
+    def selects(self, partner_id: str, order_id: str, carriers: set[str], lanes: set[str]) -> bool:
         """Whether it is about an order."""
         match self.selector:
             case "all":
@@ -80,6 +78,19 @@ class World:
         policy = self.policies.at(at)
         tier = self.recipients.partner_tier(partner_id, at)
         return tier if tier is not None else policy.default_tier
+
+    def steady_tier(self, partner_id: str, since: int) -> str | None:
+        """The partner's tier, if it has been the same since an instant and has no dates."""
+        partner = self.recipients.directory.partners.get(partner_id)
+        if partner is not None and not isinstance(partner.tier, str):
+            return None
+        return self.partner_tier(partner_id, since)
+
+    def one_policy_since(self, instant: int) -> CompiledPolicy | None:
+        """The policy, if one version was in force all the time and none is about to follow."""
+        policy = self.policies.at(instant)
+        newest = self.policies.newest
+        return newest if policy is newest and self.policies.changes_after(instant) is None else None
 
     def calendar_name(self, partner_id: str) -> str:
         """The calendar that promises to the partner run in."""

@@ -1,0 +1,403 @@
+"""Deciding a batch: statements and the subjects that they are about, to changes.
+
+One subject at a time, and one at fault stops no other: if its fold raises, the statement that
+made it raise and those that follow it are set aside, with the reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rules.decision import (
+    CaseRow,
+    Changes,
+    JournalEntry,
+    Kind,
+    Occurrence,
+    Rejected,
+    SubjectRow,
+)
+from rules.patterns import Pattern
+from rules.screen import Quiet, screen_order
+from rules.story import Folded, fold
+from rules.subjects import (
+    Contribution,
+    Document,
+    Statement,
+    read_document,
+    write_document,
+)
+from rules.world import Horizon, World
+from schemas.time import Instant
+
+EMPTY = Document([], {}, [])
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A statement with where it came from: its bytes are kept if its subject has a case."""
+
+    statement: Statement
+    index: int
+    """Its record's place in the batch; -1 for what Detente says itself."""
+    type: str
+    value: bytes
+    input: str
+    position: str
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What became of each record of the batch, by its place."""
+
+    duplicate: set[int] = field(default_factory=set)
+    conflict: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Decision:
+    """Changes so far, with the rows as they will stand, so that a later round can go on."""
+
+    changes: Changes = field(default_factory=Changes)
+    verdicts: Verdicts = field(default_factory=Verdicts)
+    subjects: dict[str, SubjectRow] = field(default_factory=dict)
+    cases: dict[str, CaseRow] = field(default_factory=dict)
+    touched: set[tuple[str, str, str]] = field(default_factory=set)
+    """(partner, dimension, value) of occurrences that came or went."""
+
+    def finish(self) -> Changes:
+        """The changes, with each subject and case once, as it stands at the end."""
+        self.changes.subjects = list(self.subjects.values())
+        self.changes.cases = list(self.cases.values())
+        return self.changes
+
+
+class Decider:
+    """Decides one batch, in as many rounds as subjects touch others. Pure: time is given.
+
+    Live, everything in the batch is decided at `now`, with what has been read up to `horizon`.
+    In a replay `virtual` gives the horizon of an earlier instant: each statement is decided at
+    the time at which it was recorded, and the deadlines before it fire before it.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        horizon: Horizon,
+        now: Instant,
+        *,
+        tell: bool,
+        virtual: Callable[[int], Horizon] | None = None,
+    ) -> None:
+        self.world = world
+        self.horizon = horizon
+        self.now = now
+        self.tell = tell
+        self.virtual = virtual
+        self.decision = Decision()
+
+    def take(self, taken: Iterable[Taken], rows: Mapping[str, SubjectRow]) -> None:
+        """Fold statements into their subjects. `rows` are the stored ones among them."""
+        by_key: dict[str, list[Taken]] = {}
+        for item in taken:
+            by_key.setdefault(item.statement.key, []).append(item)
+        for key, items in by_key.items():
+            row = self.decision.subjects.get(key) or rows.get(key)
+            document = EMPTY if row is None else read_document(row.document)
+            fresh = self._unknown_of(items, document, key)
+            if not fresh:
+                continue
+            if self.virtual is None:
+                self._add(key, row, document, fresh, self.horizon, self.now)
+            else:
+                self._add_one_by_one(key, row, document, fresh, self.virtual)
+
+    def wake(self, row: SubjectRow) -> None:
+        """Fold a subject anew because a deadline of its has come, or its surroundings changed."""
+        row = self.decision.subjects.get(row.key, row)
+        self._refold(row, read_document(row.document), self.horizon, self.now)
+
+    def wake_pattern(
+        self, key: str, row: SubjectRow | None, pattern: Pattern, occurrences: Sequence[Occurrence]
+    ) -> None:
+        """Fold a pattern with the occurrences that stand now."""
+        row = self.decision.subjects.get(key) or row
+        document = EMPTY if row is None else read_document(row.document)
+        folded = self._fold(key, document, self.horizon, self.now, pattern, occurrences)
+        if folded.case is not None:
+            self._store(key, row, document, folded, [])
+
+    # -- one subject ---------------------------------------------------------------------------
+
+    def _add_one_by_one(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        document: Document,
+        items: list[Taken],
+        horizon_at: Callable[[int], Horizon],
+    ) -> None:
+        for item in sorted(items, key=lambda item: item.statement.contribution.recorded):
+            recorded = Instant(item.statement.contribution.recorded)
+            horizon = horizon_at(recorded - 1)
+            if row is not None and _is_due(row, horizon):
+                self._refold(row, document, horizon, recorded)
+                row = self.decision.subjects[key]
+                document = read_document(row.document)
+            self._add(key, row, document, [item], horizon, recorded)
+            row = self.decision.subjects.get(key)
+            document = EMPTY if row is None else read_document(row.document)
+
+    def _add(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        document: Document,
+        fresh: Sequence[Taken],
+        horizon: Horizon,
+        now: Instant,
+    ) -> None:
+        said = [item.statement.contribution for item in fresh]
+        whole = document._replace(contributions=[*document.contributions, *said])
+        kind = fresh[0].statement.kind
+        if kind is Kind.PATTERN:
+            # Its occurrences are loaded by the shell, which wakes it; the command is kept now.
+            self._keep(key, row, whole, fresh)
+            return
+        if kind is Kind.ORDER and not document.taken and not document.occurrences:
+            partner_id = fresh[0].statement.partner_id
+            quiet = self._screen(partner_id, whole, horizon)
+            if quiet is not None:
+                self.decision.subjects[key] = SubjectRow(
+                    key,
+                    kind,
+                    partner_id,
+                    write_document(whole),
+                    Instant(quiet.began_at),
+                    None if quiet.feeds_due is None else Instant(quiet.feeds_due),
+                    None,
+                    0 if row is None else row.version,
+                    has_case=False,
+                )
+                return
+        try:
+            folded = self._fold(key, whole, horizon, now)
+        except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
+            self._isolate(key, row, document, fresh, error)
+        else:
+            self._store(key, row, document, folded, fresh)
+
+    def _refold(self, row: SubjectRow, document: Document, horizon: Horizon, now: Instant) -> None:
+        try:
+            folded = self._fold(row.key, document, horizon, now)
+        except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
+            self._put_aside(row, error)
+        else:
+            self._store(row.key, row, document, folded, [])
+
+    def _screen(self, partner_id: str, document: Document, horizon: Horizon) -> Quiet | None:
+        since = min(c.time for c in document.contributions)
+        policy = self.world.one_policy_since(since)
+        tier = self.world.steady_tier(partner_id, since)
+        if policy is None or tier is None:
+            return None  # rules may have changed on the way: the fold sees to that
+        return screen_order(
+            document.contributions,
+            policy.rule_set(Kind.ORDER, tier, self.world.calendar_name(partner_id)),
+            horizon.orders,
+            self.world.zone(partner_id),
+        )
+
+    def _unknown_of(self, items: Sequence[Taken], document: Document, key: str) -> list[Taken]:
+        known = {(c.source, c.id): c for c in document.contributions}
+        fresh = []
+        for item in items:
+            said = item.statement.contribution
+            earlier = known.get((said.source, said.id))
+            if earlier is None:
+                known[said.source, said.id] = said
+                fresh.append(item)
+            elif earlier.same_content(said):
+                self.decision.verdicts.duplicate.add(item.index)
+            else:
+                reason = (
+                    f"{said.source} sent the id {said.id!r} before, with other content; "
+                    "a correction needs an id of its own"
+                )
+                self.decision.verdicts.conflict[item.index] = reason
+                self._reject(item, key, reason, "conflicting duplicate")
+        return fresh
+
+    def _fold(
+        self,
+        key: str,
+        document: Document,
+        horizon: Horizon,
+        now: Instant,
+        pattern: Pattern | None = None,
+        occurrences: Sequence[Occurrence] = (),
+    ) -> Folded:
+        return fold(
+            key,
+            document,
+            self.world,
+            horizon,
+            now,
+            tell=self.tell,
+            virtual=self.virtual is not None,
+            pattern=pattern,
+            occurrences=occurrences,
+        )
+
+    def _isolate(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        document: Document,
+        items: Sequence[Taken],
+        error: Exception,
+    ) -> None:
+        """Keep what can be folded before the statement at fault; set it and the rest aside."""
+        good: list[Contribution] = []
+        folded: Folded | None = None
+        for n, item in enumerate(items):
+            said = [*document.contributions, *good, item.statement.contribution]
+            try:
+                whole = document._replace(contributions=said)
+                folded = self._fold(key, whole, self.horizon, self.now)
+            except Exception as raised:  # noqa: BLE001 - this is the statement looked for
+                error = raised
+                for later in items[n:]:
+                    reason = f"deciding {key} failed: {type(error).__name__}: {error}"
+                    self.decision.verdicts.failed[later.index] = reason
+                    self._reject(later, key, reason, "deciding failed")
+                break
+            good.append(item.statement.contribution)
+        if good and folded is not None:
+            self._store(key, row, document, folded, items[: len(good)])
+
+    def _put_aside(self, row: SubjectRow, error: Exception) -> None:
+        """A deadline that cannot be decided is taken off the clock, and shown."""
+        self.decision.changes.rejected.append(
+            Rejected(
+                "clock",
+                row.key,
+                f"deciding {row.key} failed: {type(error).__name__}: {error}",
+                "deciding failed",
+                b"",
+                self.now,
+                row.key,
+            )
+        )
+        self.decision.subjects[row.key] = SubjectRow(
+            row.key,
+            row.kind,
+            row.partner_id,
+            row.document,
+            row.began_at,
+            None,
+            None,
+            row.version,
+            row.has_case,
+        )
+
+    def _reject(self, item: Taken, key: str, reason: str, kind: str) -> None:
+        self.decision.changes.rejected.append(
+            Rejected(item.input, item.position, reason, kind, item.value, self.now, key)
+        )
+
+    def _keep(
+        self, key: str, row: SubjectRow | None, document: Document, items: Sequence[Taken]
+    ) -> None:
+        first = items[0].statement
+        self.decision.subjects[key] = SubjectRow(
+            key,
+            first.kind,
+            first.partner_id,
+            write_document(document),
+            None if row is None else row.began_at,
+            None if row is None else row.feeds_due,
+            None if row is None else row.people_due,
+            0 if row is None else row.version,
+            has_case=row is not None and row.has_case,
+        )
+        self._journal(key, items)
+
+    def _store(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        before: Document,
+        folded: Folded,
+        items: Sequence[Taken],
+    ) -> None:
+        kind, partner_id = (
+            (row.kind, row.partner_id)
+            if row is not None
+            else (items[0].statement.kind, items[0].statement.partner_id)
+            if items
+            else (Kind.PATTERN, folded.case.partner_id if folded.case else "")
+        )
+        decision = self.decision
+        decision.subjects[key] = SubjectRow(
+            key,
+            kind,
+            partner_id,
+            write_document(folded.document),
+            None if folded.began_at is None else Instant(folded.began_at),
+            None if folded.feeds_due is None else Instant(folded.feeds_due),
+            None if folded.people_due is None else Instant(folded.people_due),
+            0 if row is None else row.version,
+            has_case=folded.case is not None,
+        )
+        changes = decision.changes
+        if folded.case is not None:
+            decision.cases[key] = folded.case
+            changes.steps += folded.steps
+            changes.withdrawn += [
+                (folded.case.case_id, step, self.now) for step in folded.withdrawn
+            ]
+            changes.effects += folded.effects
+            self._journal(key, items)
+        self._count_occurrences(key, partner_id, before, folded)
+
+    def _journal(self, key: str, items: Sequence[Taken]) -> None:
+        for item in items:
+            said = item.statement.contribution
+            self.decision.changes.journal.append(
+                JournalEntry(
+                    key,
+                    said.source,
+                    said.id,
+                    said.type,
+                    Instant(said.time),
+                    Instant(said.recorded),
+                    item.value,
+                )
+            )
+
+    def _count_occurrences(
+        self, key: str, partner_id: str, before: Document, folded: Folded
+    ) -> None:
+        if not before.occurrences and not folded.occurrences:
+            return
+        old = {
+            (dimension, value): Occurrence(key, dimension, value, partner_id, Instant(at))
+            for dimension, value, at in before.occurrences
+        }
+        new = {(o.dimension, o.value): o for o in folded.occurrences}
+        changes = self.decision.changes
+        for name, occurrence in old.items():
+            if new.get(name) != occurrence:
+                changes.occurrences_removed.append(occurrence)
+                self.decision.touched.add((partner_id, *name))
+        for name, occurrence in new.items():
+            if old.get(name) != occurrence:
+                changes.occurrences_added.append(occurrence)
+                self.decision.touched.add((partner_id, *name))
+
+
+def _is_due(row: SubjectRow, horizon: Horizon) -> bool:
+    return (row.people_due is not None and row.people_due <= horizon.people) or (
+        row.feeds_due is not None and row.feeds_due <= horizon.feeds(row.kind)
+    )

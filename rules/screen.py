@@ -1,0 +1,84 @@
+"""The screen: orders that plainly cannot match any rule are not walked through.
+
+Most events are about orders that are on time and whole. For those the answer is known from a
+look at their contributions; the fold would find the same (a property test holds them together).
+Whatever is not plain is left to the fold.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from rules.deadlines import deadline
+from rules.orders import instant_of
+from rules.policy import RuleSet
+from rules.subjects import Contribution
+
+
+class Quiet(NamedTuple):
+    """Nothing to decide: when the order began, and until when its silence is all right."""
+
+    began_at: int
+    feeds_due: int | None
+
+
+def screen_order(
+    contributions: Sequence[Contribution], rules: RuleSet, feeds: int, zone: ZoneInfo
+) -> Quiet | None:
+    """What is plain about an order without a case, or None if it must be folded."""
+    if not rules.rising or rules.ages:
+        return None
+    placed: Contribution | None = None
+    completed: Contribution | None = None
+    for contribution in contributions:
+        match contribution.type:
+            case "order.placed" if placed is None:
+                placed = contribution
+            case "delivery.completed" if completed is None:
+                completed = contribution
+            case "delivery.dispatched" if contribution.data[3] is None:
+                pass  # left, but nobody said when it will come
+            case _:
+                return None
+    if placed is None:
+        return None
+    promised, _, lines = placed.data
+    if completed is None:
+        due = _silence_due(promised, lines, rules, zone)
+        return Quiet(placed.time, due) if due is None or due > feeds else None
+    _, delivered, parts, _ = completed.data
+    if parts is None or len(parts) != len(lines):
+        return None
+    at = completed.time if delivered is None else instant_of(delivered, zone)
+    earliest = instant_of(promised, zone)
+    for (line_id, sku, quantity, _, own), (part_id, part_sku, came, damaged) in zip(
+        lines, parts, strict=True
+    ):
+        # The same line in the same place, whole: by its id, or by its sku where neither has one.
+        if came != quantity or damaged is not None or part_id != line_id:
+            return None
+        if line_id is None and part_sku != sku:
+            return None
+        if own is not None:
+            earliest = min(earliest, instant_of(own, zone))
+    late = at - earliest
+    if late > 0 and (
+        rules.watches_promises or rules.first_limit is None or late >= rules.first_limit
+    ):
+        return None
+    return Quiet(placed.time, None)
+
+
+def _silence_due(
+    promised: int | str, lines: Sequence[Sequence[int | str | None]], rules: RuleSet, zone: ZoneInfo
+) -> int | None:
+    promise = instant_of(promised, zone)
+    for line in lines:
+        own = line[4]
+        if own is not None:
+            # A deadline moves with its promise, so the earliest promise has the earliest one.
+            promise = min(promise, instant_of(own, zone))
+    dues = [int(deadline(promise, span, rules.calendar)) for span in rules.delays]
+    if rules.watches_promises:
+        dues.append(promise)
+    return min(dues, default=None)

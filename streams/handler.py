@@ -1,0 +1,559 @@
+"""The handler: a batch of records in, one committed transaction out.
+
+The path of an event: `parse_event` reads it, `state_subject` says what it contributes to which
+subject, `Decider` folds the subjects, the store commits what changed. Both runtimes, the CLI and
+every command take this road.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rules.decide import Decider, Taken
+from rules.decision import CaseRow, Changes, Kind, Occurrence, Parked, Rejected, State, SubjectRow
+from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
+from rules.policy import PolicyHistory
+from rules.recipients import Recipients
+from rules.subjects import (
+    Contribution,
+    Declared,
+    Ordered,
+    Statement,
+    case_id,
+    command_target,
+    is_command,
+    read_document,
+    split_key,
+    state_command,
+    state_subject,
+)
+from rules.tickets import Disruption
+from rules.world import DisruptionSpan, Horizon, World
+from schemas.events import Event, Malformed, UnknownType, parse_event, unknown_fields
+from schemas.time import Instant, to_instant
+from streams import outcome as out
+from streams.outcome import Outcome
+from streams.records import RawRecord, RejectedRecord
+from streams.store import LostRace, Store, Transaction
+
+#: How often a lost race is decided again before the error is shown.
+_RACES = 20
+#: Subjects that one deadline tick folds in one transaction.
+TICK_BATCH = 1_000
+
+_SETTLED = (State.RESOLVED, State.CLOSED)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    record: RawRecord
+    index: int
+    event: Event
+
+
+class Handler:
+    """Decides and stores batches. Owned by one thread at a time.
+
+    `horizon` says up to where deadlines may be decided; `hear` is told what was seen of each
+    source. With `tell` False nothing is told, as when history is imported. In a replay (`virtual`)
+    each event counts as recorded at its own time, and deadlines fire between events.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policies: PolicyHistory,
+        recipients: Recipients,
+        horizon: Callable[[Instant], Horizon],
+        hear: Callable[[dict[str, tuple[Instant, Instant]]], None] | None = None,
+        *,
+        tell: bool = True,
+        virtual: bool = False,
+    ) -> None:
+        self.store = store
+        self.virtual = virtual
+        self.horizon = horizon
+        self.tell = tell
+        self._hear = hear
+        self.world = World(policies, recipients)
+        self._warned: set[str] = set()
+        with store.reading() as tx:
+            self.world.disruptions = _load_disruptions(tx)
+
+    # -- intake --------------------------------------------------------------------------------
+
+    def take(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> list[Outcome]:
+        """Take a batch: one transaction, committed when this returns; one outcome per record."""
+        outcomes: list[Outcome] = [out.Accepted()] * len(records)
+        changes = Changes()
+        events: list[_Parsed] = []
+        for index, record in enumerate(records):
+            if isinstance(record, RejectedRecord):
+                outcomes[index] = out.Refused(record.reason)
+                self._refuse(changes, record, record.reason, "malformed", now)
+                continue
+            event = parse_event(record.value)
+            if isinstance(event, Malformed):
+                outcomes[index] = out.Refused(str(event), event.problems)
+                self._refuse(changes, record, str(event), "malformed", now)
+            elif isinstance(event, UnknownType):
+                outcomes[index] = out.SetAside(str(event))
+                self._refuse(changes, record, str(event), "unknown type", now)
+                _count(changes, "unknown type", "", event.type)
+            else:
+                events.append(_Parsed(record, index, event))
+        if self.virtual and events:
+            now = max(to_instant(parsed.event.time) for parsed in events)
+        return self._retrying(lambda: self._take(records, events, changes, outcomes, now))
+
+    def _take(
+        self,
+        records: Sequence[RawRecord | RejectedRecord],
+        events: Sequence[_Parsed],
+        refused: Changes,
+        outcomes: Sequence[Outcome],
+        now: Instant,
+    ) -> list[Outcome]:
+        answers = list(outcomes)
+        with self.store.transaction() as tx:
+            decider = self._decider(now)
+            changes = decider.decision.changes
+            changes.rejected += refused.rejected
+            changes.counts.update(refused.counts)
+            taken = self._state(tx, events, changes, answers, now)
+            keys = {item.statement.key for item in taken}
+            rows = tx.load_subjects(keys)
+            taken = self._hold_back(tx, taken, changes, answers, now)
+            # A disruption in the batch explains what gets late under it in the same batch.
+            declared = [item for item in taken if item.statement.kind is Kind.DISRUPTION]
+            if declared:
+                decider.take(declared, rows)
+                self._know_disruptions(decider, decider.decision.subjects.values())
+            decider.take((i for i in taken if i.statement.kind is not Kind.DISRUPTION), rows)
+            versions = self._settle(tx, decider, rows, now)
+            verdicts = decider.decision.verdicts
+            for index in verdicts.duplicate:
+                answers[index] = out.Duplicate()
+            for index, reason in verdicts.conflict.items():
+                answers[index] = out.Conflict(reason)
+            for index, reason in verdicts.failed.items():
+                answers[index] = out.SetAside(reason)
+            changes.accepted = sum(isinstance(a, out.Accepted | out.Parked) for a in answers)
+            changes.duplicates = len(verdicts.duplicate)
+            tx.write(decider.decision.finish(), versions)
+        self._after(decider)
+        return answers
+
+    def _state(
+        self,
+        tx: Transaction,
+        events: Sequence[_Parsed],
+        changes: Changes,
+        answers: list[Outcome],
+        now: Instant,
+    ) -> list[Taken]:
+        """What the events say of which subjects; commands find theirs by the case's id."""
+        latest = now + self.world.policies.newest.document.patience.future_tolerance.amount
+        targets = {command_target(p.event) for p in events if is_command(p.event)}
+        subjects = tx.subjects_of_cases(targets) if targets else {}
+        taken = []
+        for parsed in events:
+            event = parsed.event
+            record = parsed.record
+            recorded = to_instant(event.time) if self.virtual else now
+            if is_command(event):
+                row = subjects.get(command_target(event))
+                if row is None:
+                    answers[parsed.index] = self._park(changes, parsed, now)
+                    continue
+                statement = state_command(event, recorded, row.key, self.world.recipients.roles_of)
+            else:
+                statement = state_subject(event, recorded)
+            taken.append(
+                Taken(
+                    statement,
+                    parsed.index,
+                    event.type,
+                    record.value,
+                    record.input,
+                    record.position,
+                )
+            )
+            self._count_event(changes, event, statement, latest, now)
+        return taken
+
+    def _count_event(
+        self, changes: Changes, event: Event, statement: Statement, latest: int, now: Instant
+    ) -> None:
+        _count(changes, "event", event.source, event.type)
+        time = statement.contribution.time
+        if time > latest:
+            _count(changes, "stamped in the future", event.source, event.type)
+        else:
+            known = changes.seen.get(event.source)
+            newest = time if known is None or time > known[0] else known[0]
+            changes.seen[event.source] = (Instant(newest), now)
+        for name in unknown_fields(event):
+            _count(changes, "unknown field", event.source, f"{event.type}.{name}")
+        partner_id = statement.partner_id
+        if partner_id and not self.world.recipients.knows(partner_id):
+            _count(changes, "unknown partner", event.source, partner_id)
+
+    def _park(self, changes: Changes, parsed: _Parsed, now: Instant) -> Outcome:
+        target = command_target(parsed.event)
+        event = parsed.event
+        changes.parked.append(Parked(target, event.source, event.id, now, parsed.record.value))
+        return out.Parked(f"there is no case {target} yet; the command waits for it")
+
+    def _hold_back(
+        self,
+        tx: Transaction,
+        taken: list[Taken],
+        changes: Changes,
+        answers: list[Outcome],
+        now: Instant,
+    ) -> list[Taken]:
+        """Set aside what follows an event of the same subject that could not be decided."""
+        stuck = tx.rejected_of_subjects({item.statement.key for item in taken})
+        if not stuck:
+            return taken
+        for item in taken:
+            if item.statement.key in stuck:
+                reason = f"an earlier event of {item.statement.key} could not be decided"
+                answers[item.index] = out.SetAside(reason)
+                changes.rejected.append(
+                    Rejected(
+                        item.input,
+                        item.position,
+                        reason,
+                        "deciding failed",
+                        item.value,
+                        now,
+                        item.statement.key,
+                    )
+                )
+        return [item for item in taken if item.statement.key not in stuck]
+
+    @staticmethod
+    def _refuse(
+        changes: Changes,
+        record: RawRecord | RejectedRecord,
+        reason: str,
+        kind: str,
+        now: Instant,
+    ) -> None:
+        changes.rejected.append(
+            Rejected(record.input, record.position, reason, kind, record.value, now)
+        )
+
+    # -- deadlines -----------------------------------------------------------------------------
+
+    def tick(self, now: Instant, limit: int = TICK_BATCH) -> int:
+        """Decide the deadlines that are due and read past. Returns how many subjects were due."""
+        return self._retrying(lambda: self._tick(now, limit))
+
+    def _tick(self, now: Instant, limit: int) -> int:
+        horizon = self.horizon(now)
+        with self.store.reading() as tx:
+            if not self._due(tx, horizon, 1):
+                return 0  # nothing to write: do not make others wait for a transaction
+        with self.store.transaction() as tx:
+            due = self._due(tx, horizon, limit)
+            decider = self._decider(now)
+            self._wake(tx, decider, due.values())
+            versions = self._settle(tx, decider, due, now)
+            tx.write(decider.decision.finish(), versions)
+        self._after(decider)
+        return len(due)
+
+    def _due(self, tx: Transaction, horizon: Horizon, limit: int) -> dict[str, SubjectRow]:
+        due = {row.key: row for row in tx.due_people(Instant(horizon.people), limit)}
+        for kind in Kind:
+            if len(due) >= limit:
+                break
+            until = Instant(horizon.feeds(kind))
+            due |= {row.key: row for row in tx.due_feeds(kind, until, limit - len(due))}
+        return due
+
+    def _wake(self, tx: Transaction, decider: Decider, rows: Iterable[SubjectRow]) -> None:
+        for row in rows:
+            if row.kind is Kind.PATTERN:
+                self._wake_pattern(tx, decider, row.key, row)
+            else:
+                decider.wake(row)
+
+    # -- what subjects do to each other --------------------------------------------------------
+
+    def _settle(
+        self, tx: Transaction, decider: Decider, rows: dict[str, SubjectRow], now: Instant
+    ) -> dict[str, int]:
+        """Carry on until no subject touches another: parked commands, patterns, disruptions."""
+        seen_cases: set[str] = {key for key, row in rows.items() if row.has_case}
+        told_children: set[str] = set()
+        spread: set[str] = set()
+        woken: set[str] = set()
+        versions: dict[str, int] = {}
+        decision = decider.decision
+        while True:
+            busy = False
+            opened = {
+                case.case_id: key for key, case in decision.cases.items() if key not in seen_cases
+            }
+            seen_cases |= set(opened.values())
+            if opened:
+                busy |= self._unpark(tx, decider, opened, rows, now)
+            touched = set(decision.touched)
+            decision.touched.clear()
+            stale = {
+                key for key in decision.subjects if key.startswith("pattern:") and key not in woken
+            }
+            if touched or stale:
+                busy = True
+                keys = {
+                    pattern_key(partner, dimension, value)
+                    for partner_id, dimension, value in touched
+                    for partner in _reach(partner_id, dimension)
+                }
+                partners = {partner_id for partner_id, _, _ in touched}
+                for partner_id, version in tx.partner_versions(partners).items():
+                    versions.setdefault(partner_id, version)
+                patterns = tx.load_subjects(keys - decision.subjects.keys())
+                for key in sorted(keys | stale):
+                    woken.add(key)
+                    self._wake_pattern(tx, decider, key, patterns.get(key))
+            disruptions = {
+                key
+                for key in decision.subjects
+                if key.startswith("disruption:") and key not in spread
+            }
+            if disruptions:
+                busy = True
+                spread |= disruptions
+                self._spread(tx, decider, disruptions)
+            for case in list(decision.cases.values()):
+                settled = case.kind is Kind.DISRUPTION and case.state in _SETTLED
+                if settled and case.case_id not in told_children:
+                    told_children.add(case.case_id)
+                    busy |= self._resolve_children(tx, decider, case, now)
+            if not busy:
+                return versions
+
+    def _unpark(
+        self,
+        tx: Transaction,
+        decider: Decider,
+        opened: dict[str, str],
+        rows: dict[str, SubjectRow],
+        now: Instant,
+    ) -> bool:
+        """Commands that came before their case."""
+        waiting = tx.parked_for(opened)
+        waiting += [p for p in decider.decision.changes.parked if p.case_id in opened]
+        if not waiting:
+            return False
+        changes = decider.decision.changes
+        changes.parked = [p for p in changes.parked if p.case_id not in opened]
+        changes.unparked += sorted({p.case_id for p in waiting})
+        taken = []
+        for parked in waiting:
+            event = parse_event(parked.value)
+            if isinstance(event, Malformed | UnknownType):
+                continue  # it was parsed before it was parked
+            statement = state_command(
+                event, parked.recorded_at, opened[parked.case_id], self.world.recipients.roles_of
+            )
+            taken.append(Taken(statement, -1, event.type, parked.value, "parked", parked.case_id))
+        decider.take(taken, rows)
+        return True
+
+    def _wake_pattern(
+        self, tx: Transaction, decider: Decider, key: str, row: SubjectRow | None
+    ) -> None:
+        of = read_pattern_key(key)
+        policy = self.world.policies.newest
+        repeats = next(
+            (r for n, r in policy.pattern_rules if policy.document.rules[n].name == of.rule), None
+        )
+        if repeats is None:
+            return  # the policy no longer asks for this pattern; its case stays as it is
+        partner = None if of.partner_id == INTERNAL else of.partner_id
+        changes = decider.decision.changes
+        standing = {o.subject: o for o in tx.occurrences(of.dimension, of.value, partner)}
+        for gone in changes.occurrences_removed:
+            if _belongs(gone, of.dimension, of.value, partner):
+                standing.pop(gone.subject, None)
+        for come in changes.occurrences_added:
+            if _belongs(come, of.dimension, of.value, partner):
+                standing[come.subject] = come
+        occurrences = sorted(standing.values(), key=lambda o: (o.at, o.subject))
+        before: dict[int, list[str]] = {}
+        if repeats.of_orders is not None and partner is not None:
+            for o in occurrences:
+                before[o.at] = self._orders_before(tx, decider, partner, o.at, repeats.of_orders)
+        decider.wake_pattern(key, row, Pattern(of, repeats, before), occurrences)
+
+    @staticmethod
+    def _orders_before(
+        tx: Transaction, decider: Decider, partner_id: str, at: Instant, n: int
+    ) -> list[str]:
+        """The partner's last `n` orders as of an instant, those of this batch included."""
+        changed = [
+            row
+            for row in decider.decision.subjects.values()
+            if row.kind is Kind.ORDER and row.partner_id == partner_id
+        ]
+        known = dict(tx.order_starts(partner_id, at, n + len(changed)))
+        for row in changed:
+            known.pop(row.key, None)
+            if row.began_at is not None and row.began_at <= at:
+                known[row.key] = row.began_at
+        newest = sorted(known.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        return [key for key, _ in newest[:n]]
+
+    def _spread(self, tx: Transaction, decider: Decider, keys: set[str]) -> None:
+        """A disruption came, changed or ended: fold the standing cases that it may be about."""
+        rows = [decider.decision.subjects[key] for key in sorted(keys)]
+        spans = {span.case_id: span for span in self.world.disruptions}
+        for row in rows:
+            span = _disruption_span(row)
+            if span is not None:
+                spans[span.case_id] = span
+        decider.world = World(self.world.policies, self.world.recipients, _in_order(spans.values()))
+        cases = {
+            case.subject: case
+            for row in rows
+            for case in (
+                *tx.standing_cases(Kind.ORDER),
+                *tx.attached_cases(case_id(row.key)),
+            )
+        }
+        stored = tx.load_subjects(cases.keys() - decider.decision.subjects.keys())
+        for key in sorted(cases.keys() | _orders_with_case(decider)):
+            row_now = decider.decision.subjects.get(key) or stored.get(key)
+            if row_now is not None:
+                decider.wake(row_now)
+
+    def _know_disruptions(self, decider: Decider, rows: Iterable[SubjectRow]) -> None:
+        spans = {span.case_id: span for span in decider.world.disruptions}
+        for row in rows:
+            span = _disruption_span(row)
+            if span is not None:
+                spans[span.case_id] = span
+        decider.world = World(self.world.policies, self.world.recipients, _in_order(spans.values()))
+
+    def _resolve_children(
+        self, tx: Transaction, decider: Decider, parent: CaseRow, now: Instant
+    ) -> bool:
+        """Cases attached to a disruption are settled with it."""
+        attached = {case.subject: case for case in tx.attached_cases(parent.case_id)}
+        attached |= {
+            key: case
+            for key, case in decider.decision.cases.items()
+            if case.parent == parent.case_id
+        }
+        taken = []
+        for key, case in sorted(attached.items()):
+            if case.state is not State.OPEN:
+                continue
+            kind, partner_id, _ = split_key(key)
+            ordered = Ordered(
+                parent.owner or "detente",
+                f"settled with {parent.case_id}",
+                [],
+                {"root_cause": f"disruption {parent.case_id}"},
+            )
+            settled_at = parent.changed_at
+            contribution = Contribution(
+                "case.resolved",
+                "detente",
+                f"with-{parent.case_id}-{settled_at}",
+                settled_at,
+                now,
+                list(ordered),
+            )
+            statement = Statement(key, kind, partner_id, contribution)
+            taken.append(Taken(statement, -1, "case.resolved", b"", "detente", parent.case_id))
+        if not taken:
+            return False
+        missing = {t.statement.key for t in taken} - decider.decision.subjects.keys()
+        decider.take(taken, tx.load_subjects(missing))
+        return True
+
+    # -- around it -----------------------------------------------------------------------------
+
+    def _decider(self, now: Instant) -> Decider:
+        return Decider(
+            self.world,
+            self.horizon(now),
+            now,
+            tell=self.tell,
+            virtual=(lambda at: self.horizon(Instant(at + 1))) if self.virtual else None,
+        )
+
+    def _after(self, decider: Decider) -> None:
+        """Only what was committed may be remembered."""
+        self.world = decider.world
+        if self._hear is not None and decider.decision.changes.seen:
+            self._hear(decider.decision.changes.seen)
+
+    def _retrying(self, run: Callable[[], _T]) -> _T:
+        for _ in range(_RACES):
+            try:
+                return run()
+            except LostRace:
+                # Somebody else moved a row first. Deciding is pure, so deciding again is free.
+                continue
+        return run()
+
+
+def _count(changes: Changes, what: str, source: str, name: str) -> None:
+    key = (what, source, name)
+    changes.counts[key] = changes.counts.get(key, 0) + 1
+
+
+def _reach(partner_id: str, dimension: str) -> tuple[str, ...]:
+    """An article's pattern is the partner's, and one over all partners."""
+    return (partner_id, INTERNAL) if dimension.endswith("/sku") else (partner_id,)
+
+
+def _belongs(o: Occurrence, dimension: str, value: str, partner: str | None) -> bool:
+    return (
+        o.dimension == dimension
+        and o.value == value
+        and (partner is None or o.partner_id == partner)
+    )
+
+
+def _orders_with_case(decider: Decider) -> set[str]:
+    return {key for key in decider.decision.cases if key.startswith("order:")}
+
+
+def _disruption_span(row: SubjectRow) -> DisruptionSpan | None:
+    fold = Disruption()
+    for contribution in sorted(
+        read_document(row.document).contributions, key=lambda c: (c.time, c.source, c.id)
+    ):
+        fold.apply(contribution, contribution.time)
+    declared: Declared | None = fold.declared
+    if declared is None or fold.began_at is None:
+        return None
+    return DisruptionSpan(
+        case_id(row.key),
+        fold.began_at,
+        fold.cleared_at,
+        declared.selector,
+        frozenset(declared.selected),
+        declared.summary,
+    )
+
+
+def _in_order(spans: Iterable[DisruptionSpan]) -> tuple[DisruptionSpan, ...]:
+    return tuple(sorted(spans, key=lambda span: (span.began_at, span.case_id)))
+
+
+def _load_disruptions(tx: Transaction) -> tuple[DisruptionSpan, ...]:
+    keys = [case.subject for case in tx.cases_of_kind(Kind.DISRUPTION)]
+    spans = map(_disruption_span, tx.load_subjects(keys).values())
+    return _in_order(span for span in spans if span is not None)

@@ -1,0 +1,123 @@
+"""How far the inputs have been read: which deadlines may be decided (law 6).
+
+Live, every HTTP source is an input of its own. It has been read up to now, less the lag that it
+may report with. After a gap in service it gets time to catch up; a source with a cadence that has
+fallen silent holds the silence deadlines that depend on it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rules.world import Horizon
+from schemas.policy import About, Policy
+from schemas.time import Instant
+
+
+@dataclass(slots=True)
+class SourceProgress:
+    """What was last heard of a source."""
+
+    event_at: Instant
+    """The newest time that an event of it bore."""
+    recorded_at: Instant
+    """When we last took something from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """A source as `detente feeds` and the alarms see it."""
+
+    source: str
+    last_event_at: Instant | None
+    last_recorded_at: Instant | None
+    cadence: str | None
+    reporting_lag: str
+    read_until: Instant
+    """Silence of things that it speaks of is proven up to here."""
+    is_silent: bool
+    """It has missed its cadence."""
+    in_grace: bool
+    """Detente was away, and it has not sent anything newer yet."""
+
+
+@dataclass(slots=True)
+class FeedWatch:
+    """Watches the sources of the embedded runtime.
+
+    `down_since` and `up_since` are the bounds of the last gap in service; None if there was none.
+    """
+
+    policy: Policy
+    heard: dict[str, SourceProgress] = field(default_factory=dict)
+    up_since: Instant = Instant(0)
+    down_since: Instant | None = None
+
+    def hear(self, seen: Mapping[str, tuple[Instant, Instant]]) -> None:
+        """Note the newest event and recorded times of a batch, by source."""
+        for source, (event_at, recorded_at) in seen.items():
+            known = self.heard.get(source)
+            if known is None:
+                self.heard[source] = SourceProgress(event_at, recorded_at)
+            else:
+                known.event_at = max(known.event_at, event_at)
+                known.recorded_at = max(known.recorded_at, recorded_at)
+
+    def horizon(self, now: Instant) -> Horizon:
+        """Up to where deadlines may be decided at `now`."""
+        # Requests are answered after their commit, so all that came before now has been read.
+        read = now - 1
+        limits = {About.ORDERS: read, About.TICKETS: read}
+        for name in self.heard.keys() | self.policy.sources.keys():
+            until = self.report(name, now).read_until
+            declared = self.policy.sources.get(name)
+            for about in About if declared is None else declared.about:
+                limits[about] = min(limits[about], until)
+        return Horizon(limits[About.ORDERS], limits[About.TICKETS], read)
+
+    def report(self, source: str, now: Instant) -> FeedReport:
+        """Where one source stands at `now`."""
+        declared = self.policy.sources.get(source)
+        heard = self.heard.get(source)
+        lag = 0 if declared is None else declared.reporting_lag.amount
+        cadence = None if declared is None else declared.cadence
+        last = None if heard is None else heard.recorded_at
+        in_grace = False
+        if self.down_since is not None and heard is not None:
+            grace = self.policy.patience.grace_after_gap.amount
+            newer = heard.event_at >= self.down_since and heard.recorded_at >= self.up_since
+            in_grace = not newer and now < self.up_since + grace
+        silent_since = last
+        if cadence is not None and silent_since is None:
+            silent_since = self.up_since
+        is_silent = (
+            cadence is not None and silent_since is not None and now > silent_since + cadence.amount
+        )
+        until = now - 1 - lag
+        if heard is not None and (in_grace or is_silent):
+            until = min(until, heard.event_at - lag)
+        elif is_silent:
+            until = min(until, self.up_since - lag)
+        return FeedReport(
+            source,
+            None if heard is None else heard.event_at,
+            last,
+            None if cadence is None else str(cadence),
+            "0h" if declared is None else str(declared.reporting_lag),
+            Instant(until),
+            is_silent,
+            in_grace,
+        )
+
+    def reports(self, now: Instant) -> list[FeedReport]:
+        """All sources, declared or heard of."""
+        names = sorted(self.heard.keys() | self.policy.sources.keys())
+        return [self.report(name, now) for name in names]
+
+
+def horizon_of_file(policy: Policy, read_until: int) -> Horizon:
+    """The horizon when a sorted file has been read up to an instant, inclusive."""
+    limits = {About.ORDERS: read_until, About.TICKETS: read_until}
+    for declared in policy.sources.values():
+        for about in declared.about:
+            limits[about] = min(limits[about], read_until - declared.reporting_lag.amount)
+    return Horizon(limits[About.ORDERS], limits[About.TICKETS], read_until)
