@@ -348,6 +348,14 @@ def test_the_latest_orders_of_a_partner(store: Store) -> None:
         assert tx.order_starts("nobody", T0, 5) == []
 
 
+def test_no_week_is_left_out_of_a_partners_orders(store: Store) -> None:
+    weeks = range(200)
+    write(store, subjects=[subject(f"o{n}", began_at=at(-n * WEEK)) for n in weeks])
+    with store.reading() as tx:
+        found = tx.order_starts("acme", T0, 1_000)
+    assert found == [(f"o{n}", at(-n * WEEK)) for n in weeks]
+
+
 def test_an_order_counts_once_its_beginning_is_known(store: Store) -> None:
     write(store, subjects=[subject("a")])
     write(store, subjects=[subject("a", began_at=at(-DAY), version=1)])
