@@ -53,6 +53,8 @@ class Entry:
     """Until when the acknowledgement is owed."""
     next: str | None
     """What happens if nobody acts."""
+    note: str | None
+    """What a person said about it."""
     urgent: bool
     reminder: int = 0
     """Which reminder this is, from 1; 0 is the first telling."""

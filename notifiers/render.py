@@ -48,8 +48,7 @@ def title(message: Message) -> str:
     if message.is_bundle:
         return f"{_prefix(message)}{_counted(message)}"
     entry = message.entries[0]
-    about = [part for part in (plain(entry.partner), plain(entry.headline)) if part]
-    return f"{_prefix(message)}{_label(entry)} {': '.join(about)}"
+    return f"{_prefix(message)}{_label(entry)} {_about(entry)}"
 
 
 def text(message: Message) -> str:
@@ -90,6 +89,13 @@ def _label(entry: Entry) -> str:
             return f"[{urgent}OPERATIONS]"
 
 
+def _about(entry: Entry) -> str:
+    partner, headline = plain(entry.partner), plain(entry.headline)
+    if not partner or headline.startswith(partner):
+        return headline
+    return f"{partner}: {headline}" if headline else partner
+
+
 _PLURALS = {
     EntryKind.ALERT: ("case to acknowledge", "cases to acknowledge"),
     EntryKind.REMINDER: ("case still to acknowledge", "cases still to acknowledge"),
@@ -123,6 +129,8 @@ def _long(entry: Entry, zone: str) -> Iterator[str]:
     yield f"  Since:     {moment(entry.at, zone)}"
     if entry.due is not None and _asks(entry):
         yield f"  Until:     {moment(entry.due, zone)}"
+    if entry.note:
+        yield f"  Note:      {plain(entry.note)}"
     if entry.next:
         yield f"  Then:      {plain(entry.next)}"
     if entry.case_id:
@@ -132,9 +140,8 @@ def _long(entry: Entry, zone: str) -> Iterator[str]:
 
 
 def _short(entry: Entry, zone: str) -> Iterator[str]:
-    about = [plain(part) for part in (entry.partner, entry.headline) if part]
     exposure = f" ({plain(entry.exposure)})" if entry.exposure else ""
-    yield f"- {_label(entry)} {': '.join(about)}{exposure}"
+    yield f"- {_label(entry)} {_about(entry)}{exposure}"
     facts = [plain(entry.on_behalf)] if entry.on_behalf else []
     if entry.due is not None and _asks(entry):
         facts.append(f"until {moment(entry.due, zone)}")

@@ -17,7 +17,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import orjson
+import msgspec
 from yarl import URL
 
 from notifiers import render
@@ -34,7 +34,7 @@ LONGEST_WAIT = 3600 * SECOND
 
 def body(message: Message) -> bytes:
     """The JSON document that is POSTed."""
-    return orjson.dumps(
+    return msgspec.json.encode(
         {
             "version": 1,
             "idempotency_key": message.idempotency_key,
@@ -140,6 +140,7 @@ def _entry(entry: Entry) -> dict[str, object]:
         "at": iso(entry.at),
         "due": None if entry.due is None else iso(entry.due),
         "next": entry.next,
+        "note": entry.note,
         "urgent": entry.urgent,
         "reminder": entry.reminder,
         "on_behalf": entry.on_behalf,

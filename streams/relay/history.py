@@ -1,0 +1,210 @@
+"""What has been told already, read from the delivery rows.
+
+The rows are the relay's only memory of who was told what: whatever is not in them is told again
+after a crash, under the same key.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rules.decision import Effect
+from schemas.time import Instant
+from streams.relay.overtaken import sort
+from streams.relay.reasons import Reason
+from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus
+
+#: The person of a row that is about an effect as a whole.
+NOBODY = ""
+_TOLD = {DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD}
+
+
+def key_of(effect_id: str, person: str, reminder: int = 0) -> str:
+    """The idempotency key: one for each effect, person and number of reminder."""
+    return _digest(effect_id, person, str(reminder))
+
+
+def bundle_of(keys: Iterable[str]) -> str:
+    """The idempotency key of a message with these entries."""
+    return _digest(*sorted(keys))
+
+
+def _digest(*parts: str) -> str:
+    # The length before each part: without it ("a", "bc") and ("ab", "c") would be one key.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one effect, or one reminder of it, has come with one person."""
+
+    told_at: Instant | None = None
+    dropped: bool = False
+    gave_up: bool = False
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Route to failed attempts since it was last queued."""
+    exhausted: set[str] = field(default_factory=set)
+    """Routes that were given up since it was last queued."""
+    tries: int = 0
+    """Failed attempts ever."""
+    held: Reason | None = None
+    """What last put it off."""
+    bundle_id: str | None = None
+    """The bundle that it was put into."""
+    at: Instant | None = None
+    """When the newest row was written."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.told_at is not None or self.dropped or self.gave_up
+
+
+class History:
+    """Deliveries and outbox entries of the cases that a pass of the relay looks at."""
+
+    def __init__(self, entries: Iterable[OutboxEntry], rows: Iterable[DeliveryRow]) -> None:
+        self._entries: dict[str, OutboxEntry] = {}
+        self._by_case: dict[str, dict[str, OutboxEntry]] = defaultdict(dict)
+        self._rows: dict[str, list[DeliveryRow]] = defaultdict(list)
+        for entry in entries:
+            self.put(entry)
+        for row in rows:
+            self.add(row)
+
+    def put(self, entry: OutboxEntry) -> None:
+        """Remember an entry as it is now."""
+        effect = entry.effect
+        self._entries[effect.effect_id] = entry
+        if effect.case_id is not None:
+            self._by_case[effect.case_id][effect.effect_id] = entry
+
+    def add(self, row: DeliveryRow) -> None:
+        """Remember a row; rows come in the order in which they are written."""
+        self._rows[row.effect_id].append(row)
+
+    def entry(self, effect_id: str) -> OutboxEntry:
+        """An entry as it is now."""
+        return self._entries[effect_id]
+
+    def failures(self, effect_id: str) -> int:
+        """Failed attempts since the effect was last queued."""
+        count = 0
+        for row in self._rows[effect_id]:
+            if row.status is DeliveryStatus.GIVEN_UP and row.person == NOBODY:
+                count = 0
+            count += _is_failure(row)
+        return count
+
+    def last_error(self, effect_id: str) -> str | None:
+        """What the newest failed attempt said."""
+        return next((r.detail for r in reversed(self._rows[effect_id]) if _is_failure(r)), None)
+
+    def drop_reason(self, effect_id: str) -> str | None:
+        """Why the effect, or the last of its people, was dropped."""
+        rows = reversed(self._rows[effect_id])
+        return next((r.detail for r in rows if r.status is DeliveryStatus.DROPPED), None)
+
+    def told_of(self, effect_id: str) -> Instant | None:
+        """When the effect last reached anybody."""
+        return max((row.at for row in self._rows[effect_id] if row.status in _TOLD), default=None)
+
+    def progress(self, effect_id: str, person: str, reminder: int = 0) -> Progress:
+        """How far the effect, or one of its reminders, has come with a person."""
+        key = key_of(effect_id, person, reminder)
+        found = Progress()
+        for row in self._rows[effect_id]:
+            if row.person == NOBODY and row.status is DeliveryStatus.GIVEN_UP:
+                # The end of a round; whoever was not told is tried anew when it is driven again.
+                found.gave_up = found.dropped = False
+                found.attempts.clear()
+                found.exhausted.clear()
+            elif row.idempotency_key == key:
+                _fold(found, row)
+        return found
+
+    def reminded(self, effect_id: str, person: str) -> tuple[int, Instant | None]:
+        """How many reminders a person is done with, and when the last telling was."""
+        number = 0
+        at = self.progress(effect_id, person).told_at
+        while (progress := self.progress(effect_id, person, number + 1)).is_settled:
+            number += 1
+            at = progress.at
+        return number, at
+
+    def told_before(self, effect: Effect, *, shadow: bool) -> tuple[str, ...]:
+        """Who was told of a follow-up's case in its role, in the order in which they were.
+
+        People who were told in a role that gets no follow-up of its own, such as operations,
+        belong to the first effect of the step: whoever was told hears that it has changed.
+        """
+        assert effect.case_id is not None, "a follow-up is about a case"
+        entries = sorted(self._by_case[effect.case_id].values(), key=lambda entry: entry.seq)
+        same = [e.effect for e in entries
+                if (e.effect.step, e.effect.kind) == (effect.step, effect.kind)]  # fmt: skip
+        others = {other.role for other in same} - {effect.role}
+        takes_rest = same[0].effect_id == effect.effect_id
+        found = {
+            row.person: None
+            for entry in entries
+            if entry.effect.role == effect.role or (takes_rest and entry.effect.role not in others)
+            for row in self._rows[entry.effect.effect_id]
+            if row.status in _TOLD and (row.status is DeliveryStatus.WOULD_HAVE_TOLD) == shadow
+        }
+        return tuple(found)
+
+    def was_told_of_step(self, entry: OutboxEntry, person: str) -> bool:
+        """Whether another effect of the same step has reached the person."""
+        effect = entry.effect
+        return effect.case_id is not None and any(
+            row.person == person and row.status in _TOLD
+            for other_id, other in self._by_case[effect.case_id].items()
+            if other.effect.step == effect.step and other_id != effect.effect_id
+            for row in self._rows[other_id]
+        )
+
+    def newer_waits(self, entry: OutboxEntry) -> bool:
+        """Whether a later effect of the same sort waits for the same role."""
+        return self._newer(entry, {OutboxStatus.QUEUED})
+
+    def was_repeated(self, entry: OutboxEntry) -> bool:
+        """Whether a later effect of the same sort was decided for the same role."""
+        return self._newer(entry, set(OutboxStatus))
+
+    def _newer(self, entry: OutboxEntry, statuses: set[OutboxStatus]) -> bool:
+        effect = entry.effect
+        return effect.case_id is not None and any(
+            other.seq > entry.seq
+            and other.status in statuses
+            and other.effect.role == effect.role
+            and sort(other.effect.kind) == sort(effect.kind)
+            for other in self._by_case[effect.case_id].values()
+        )
+
+
+def _is_failure(row: DeliveryRow) -> bool:
+    failures = {DeliveryStatus.FAILED, DeliveryStatus.GIVEN_UP}
+    return row.status in failures and row.route != ""
+
+
+def _fold(found: Progress, row: DeliveryRow) -> None:
+    found.at = row.at
+    match row.status:
+        case DeliveryStatus.SENT | DeliveryStatus.BUNDLED | DeliveryStatus.WOULD_HAVE_TOLD:
+            found.told_at = row.at
+        case DeliveryStatus.DROPPED:
+            found.dropped = True
+        case DeliveryStatus.FAILED:
+            found.attempts[row.route] = found.attempts.get(row.route, 0) + 1
+            found.tries += 1
+        case DeliveryStatus.GIVEN_UP:
+            if row.route:
+                found.exhausted.add(row.route)
+                found.tries += 1
+            else:
+                found.gave_up = True
+        case DeliveryStatus.DEFERRED:
+            found.held = next((r for r in Reason if (row.detail or "").startswith(r)), None)
+            found.bundle_id = row.bundle_id or found.bundle_id

@@ -1,0 +1,66 @@
+"""The policy and the directory as the relay needs them, at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rules.calendars import BusinessCalendar
+from rules.deadlines import deadline
+from rules.recipients import DEFAULT_CALENDAR, Recipients
+from schemas.directory import Person, Route
+from schemas.policy import Policy
+from schemas.time import Instant
+from schemas.units import parse_span
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Who is who and what is promised. A new policy or directory is a new `House`."""
+
+    policy: Policy
+    recipients: Recipients
+    calendars: Mapping[str, BusinessCalendar]
+    """By the names that the policy gives them."""
+
+    def ranks(self) -> dict[str, int]:
+        """Escalation tier to its height."""
+        return {tier: rank for rank, tier in enumerate(self.policy.tiers)}
+
+    def partner_name(self, partner_id: str | None) -> str | None:
+        """What people call a partner, where the directory says so."""
+        known = None if partner_id is None else self.recipients.directory.partners.get(partner_id)
+        return None if known is None else known.name
+
+    def name(self, person: str) -> str:
+        """What people call somebody."""
+        known = self.recipients.person(person)
+        return person if known is None else known.name
+
+    def routes(self, person: str) -> tuple[Route, ...]:
+        """Where somebody can be told, in the order to try; () for whoever has left."""
+        known = self.recipients.person(person)
+        return known.routes if known is not None and known.active else ()
+
+    def bundles(self, person: str) -> bool:
+        """Whether somebody accepts several things in one message."""
+        known = self.recipients.person(person)
+        return known is None or known.bundle
+
+    def stand_in(self, person: str) -> str | None:
+        """Who is told when every route to somebody has failed."""
+        known: Person | None = self.recipients.person(person)
+        return None if known is None else known.stand_in
+
+    def zone(self, person: str) -> str:
+        """IANA name of somebody's time zone."""
+        calendar = self._calendar(person)
+        return "UTC" if calendar is None else calendar.zone.key
+
+    def later(self, person: str, start: Instant, span: str) -> Instant:
+        """When a span has passed since `start`, in somebody's calendar."""
+        calendar = self._calendar(person)
+        assert calendar is not None, "a policy has at least one calendar, `default` among them"
+        return deadline(start, parse_span(span), calendar)
+
+    def _calendar(self, person: str) -> BusinessCalendar | None:
+        name = self.recipients.persons_calendar(person)
+        return self.calendars.get(name) or self.calendars.get(DEFAULT_CALENDAR)

@@ -1,0 +1,189 @@
+"""Effects become the messages that notifiers send."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from yarl import URL
+
+from notifiers.message import Entry, EntryKind, Message
+from rules.decision import CaseRow, Effect, EffectKind
+from schemas.directory import Route, TerminalRoute, WebhookRoute
+from schemas.time import Instant
+from streams.relay.addressing import Addressee, Addressing
+from streams.relay.history import Progress, bundle_of, key_of
+from streams.relay.house import House
+from streams.store import DeliveryStatus
+
+_KINDS = {
+    EffectKind.ALERT: EntryKind.ALERT,
+    EffectKind.NOTICE: EntryKind.NOTICE,
+    EffectKind.UPDATE: EntryKind.UPDATE,
+    EffectKind.RETRACTION: EntryKind.RETRACTION,
+    EffectKind.OPERATIONS: EntryKind.OPERATIONS,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One effect on its way to one person, over the route that is tried now."""
+
+    seq: int
+    effect: Effect
+    addressee: Addressee
+    reminder: int
+    number: int
+    """The route's place among the person's routes, from 1."""
+    route: Route
+    is_last: bool
+    """Whether no route comes after it."""
+    progress: Progress
+    """How far it had come before."""
+
+    @property
+    def person(self) -> str:
+        """Whom it goes to."""
+        return self.addressee.person
+
+    @cached_property
+    def key(self) -> str:
+        """Its idempotency key."""
+        return key_of(self.effect.effect_id, self.person, self.reminder)
+
+    @cached_property
+    def route_name(self) -> str:
+        """The route as records show it."""
+        return route_name(self.number, self.route)
+
+    @property
+    def attempts(self) -> int:
+        """Failed attempts over this route since the effect was last queued."""
+        return self.progress.attempts.get(self.route_name, 0)
+
+    @property
+    def tried_alone(self) -> bool:
+        """Whether it may have arrived in a message of its own."""
+        return self.progress.tries > 0 and self.progress.bundle_id is None
+
+    def case(self, cases: Mapping[str, CaseRow]) -> CaseRow | None:
+        """The case it is about."""
+        return None if self.effect.case_id is None else cases.get(self.effect.case_id)
+
+    def how_found(self, addressed: Mapping[str, Addressing]) -> str | None:
+        """For the record: why this person and not another, or for whom in shadow mode."""
+        if self.addressee.would_have_told is not None:
+            return f"would have told {', '.join(self.addressee.would_have_told) or 'nobody'}"
+        if self.addressee.on_behalf is None:
+            return None
+        return " ".join(addressed[self.effect.effect_id].steps)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Jobs that travel in one message."""
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def person(self) -> str:
+        """Whom it goes to."""
+        return self.jobs[0].person
+
+    @cached_property
+    def key(self) -> str:
+        """The idempotency key of the message."""
+        if len(self.jobs) == 1:
+            return self.jobs[0].key
+        return bundle_of(job.key for job in self.jobs)
+
+    @property
+    def bundle_id(self) -> str | None:
+        """The key of a bundle, None for a message about one thing."""
+        return self.key if len(self.jobs) > 1 else None
+
+    @property
+    def status(self) -> DeliveryStatus:
+        """What is recorded once it has arrived."""
+        if self.jobs[0].addressee.would_have_told is not None:
+            return DeliveryStatus.WOULD_HAVE_TOLD
+        return DeliveryStatus.SENT if self.bundle_id is None else DeliveryStatus.BUNDLED
+
+
+def route_name(number: int, route: Route) -> str:
+    """A route for people and records: `1 webhook hooks.example.com`. Never the whole url."""
+    match route:
+        case TerminalRoute():
+            return f"{number} terminal"
+        case WebhookRoute():
+            return f"{number} webhook {URL(route.url).host or ''}".rstrip()
+
+
+def compose(letter: Letter, cases: Mapping[str, CaseRow], house: House, now: Instant) -> Message:
+    """The message of a letter, in the light of the cases as they stand."""
+    person = letter.jobs[0].addressee.person
+    return Message(
+        idempotency_key=letter.key,
+        person=person,
+        name=house.name(person),
+        zone=house.zone(person),
+        sent_at=now,
+        attempt=1 + max(job.progress.tries for job in letter.jobs),
+        entries=tuple(_entry(job, job.case(cases), house) for job in letter.jobs),
+    )
+
+
+def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
+    effect = job.effect
+    text = effect.text
+    partner, headline = _str(text, "partner") or effect.partner_id or "", _str(text, "headline")
+    name = house.partner_name(effect.partner_id) or partner
+    if headline and partner and headline.startswith(partner):  # readers know names, not ids
+        headline = name + headline.removeprefix(partner)
+    state = effect.state or (case.state if case else None)
+    return Entry(
+        effect_id=effect.effect_id,
+        idempotency_key=job.key,
+        kind=EntryKind.REMINDER if job.reminder else _KINDS[effect.kind],
+        case_id=effect.case_id,
+        tier=effect.tier,
+        partner=name,
+        partner_tier=case.partner_tier if case else _str(text, "partner_tier"),
+        subject=_str(text, "subject") or "",
+        headline=headline or "",
+        exposure=_str(text, "exposure"),
+        why=_lines(text.get("why")),
+        at=effect.at,
+        due=effect.due,
+        next=_str(text, "next"),
+        note=_str(text, "note"),
+        urgent=effect.urgent,
+        reminder=job.reminder,
+        of_reminders=effect.remind_at_most,
+        state=None if state is None else state.value,
+        on_behalf=job.addressee.on_behalf,
+        would_have_told=job.addressee.would_have_told,
+    )
+
+
+def _str(text: dict[str, object], name: str) -> str | None:
+    value = text.get(name)
+    return None if value is None or value == "" else str(value)
+
+
+def _lines(value: object) -> tuple[str, ...]:
+    return tuple(str(line) for line in value) if isinstance(value, Sequence) else ()
+
+
+def grouped(jobs: Sequence[Job], *, together: bool) -> list[Letter]:
+    """One letter for all of these jobs that can share one, or one for each.
+
+    What is told in shadow and what is told for real never share a message, nor do different
+    routes.
+    """
+    if not together:
+        return [Letter((job,)) for job in jobs]
+    groups: dict[tuple[str, bool], list[Job]] = {}
+    for job in jobs:
+        shadow = job.addressee.would_have_told is not None
+        groups.setdefault((job.route_name, shadow), []).append(job)
+    return [Letter(tuple(group)) for group in groups.values()]

@@ -1,0 +1,29 @@
+"""Why something is not told, or not now. Each reason is shown in the story of the case."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A named reason; its value is what people read."""
+
+    # Never told:
+    ACKNOWLEDGED = "already acknowledged"
+    RESOLVED = "already resolved"
+    RETRACTED = "retracted"
+    OVERTAKEN = "overtaken by a newer step"
+    NOBODY_KNEW = "nobody had been told of the case"
+    OWN_CHANGE = "their own change"
+    ALREADY_TOLD = "told of the same step in another role"
+    NO_ROUTE = "no longer to be reached"
+    NO_STAND_IN = "nobody stands in"
+    REPLAY = "a replay tells nobody"
+
+    # Told later:
+    QUIET_HOURS = "quiet hours"
+    BUNDLING = "to be told together with others"
+    BACKING_OFF = "to be tried again"
+    ROUTE_BUSY = "the route asked to wait"
+
+    # Kept as a dead letter:
+    NOBODY_HOME = "nobody can be told"
+    UNREACHABLE = "every route failed"

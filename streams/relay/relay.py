@@ -1,0 +1,612 @@
+"""The relay: drains the outbox, tells people, and writes down what it did.
+
+It picks who, when and how, never what. One pass looks at everything that is due:
+
+1. who is told (`addressing`), and whether it is still true (`overtaken`);
+2. what is put off: back-off, a busy route, quiet hours, bundling (`windows`);
+3. what goes out now, the urgent and the highest tier first, each person's messages in order and
+   different people's side by side;
+4. what came of it, recorded after each message.
+
+A crash between sending and recording leads to a second attempt under the same key (`history`).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Protocol, assert_never
+
+from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
+from rules.decision import CaseRow, EffectKind
+from schemas.directory import Route
+from schemas.time import Instant, iso
+from streams.relay.addressing import FOLLOW_UPS, Addressee, Addressing, address, is_shadow
+from streams.relay.backoff import Backoff
+from streams.relay.history import NOBODY, History, key_of
+from streams.relay.house import House
+from streams.relay.letters import Job, Letter, compose, grouped, route_name
+from streams.relay.overtaken import overtaken
+from streams.relay.reasons import Reason
+from streams.relay.windows import Windows
+from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
+
+_log = logging.getLogger(__name__)
+_Status = DeliveryStatus
+
+#: How many entries one pass looks at: more than one storm brings, so that it stays one bundle.
+LIMIT = 5_000
+
+Reading = Callable[[], AbstractContextManager[Transaction]]
+"""Opens a transaction that only reads, as `Store.reading` does."""
+
+
+class Write(Protocol):
+    """Runs a function in a transaction and returns once that is on disk."""
+
+    async def __call__(self, work: Callable[[Transaction], None]) -> None:
+        """Raises what `work` raises, and what the store does; then nothing was written."""
+        ...
+
+
+@dataclass(slots=True)
+class RelayReport:
+    """What one run did, counted in effects and people."""
+
+    sent: int = 0
+    bundled: int = 0
+    """Those of `sent` that went in a message with others."""
+    messages: int = 0
+    reminded: int = 0
+    failed: int = 0
+    """Attempts that did not arrive."""
+    deferred: Counter[Reason] = field(default_factory=Counter)
+    dropped: Counter[Reason] = field(default_factory=Counter)
+    dead: int = 0
+    next_wake: Instant | None = None
+    """When there is something to do again, as far as is known now."""
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one pass knows, and what it has not written yet."""
+
+    now: Instant
+    house: House
+    ranks: dict[str, int]
+    history: History
+    cases: dict[str, CaseRow]
+    rows: list[DeliveryRow] = field(default_factory=list)
+    changed: dict[int, OutboxEntry] = field(default_factory=dict)
+    addressed: dict[str, Addressing] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+
+    def case(self, entry: OutboxEntry) -> CaseRow | None:
+        case_id = entry.effect.case_id
+        return None if case_id is None else self.cases.get(case_id)
+
+    def add(self, row: DeliveryRow) -> None:
+        self.history.add(row)
+        self.rows.append(row)
+
+    def put(self, entry: OutboxEntry) -> None:
+        self.history.put(entry)
+        self.changed[entry.seq] = entry
+
+
+class Relay:
+    """Tells people what the outbox holds. One relay for one store.
+
+    `house` gives the policy and directory of the moment. `random` jitters the back-off. With
+    `notify` false nothing leaves: every effect is marked as dropped, for replays.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        write: Write,
+        house: Callable[[], House],
+        notifiers: Notifiers,
+        random: Random,
+        *,
+        backoff: Backoff | None = None,
+        notify: bool = True,
+    ) -> None:
+        self._reading = reading
+        self._write = write
+        self._house = house
+        self._notifiers = notifiers
+        self._random = random
+        self._backoff = backoff or Backoff()
+        self._notify = notify
+        self._windows = Windows()
+        # Held in memory only: after a restart something is tried early, which does no harm.
+        self._wait: dict[str, tuple[Instant, Reason]] = {}
+        self._busy: dict[Route, Instant] = {}
+
+    async def run_once(self, now: Instant) -> RelayReport:
+        """Do everything that is due at `now`."""
+        report = RelayReport()
+        self._busy = {route: until for route, until in self._busy.items() if until > now}
+        self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
+        while due := self._due(now):
+            if not self._notify:
+                await self._drop_all(due, now, report)
+            elif not await self._tell(due, now, report):
+                break  # unreachable as long as a pass settles or puts off what it looks at
+        if self._notify:
+            await self._remind(now, report)
+        with self._reading() as tx:
+            report.next_wake = tx.next_relay_wake(now)
+        return report
+
+    def _due(self, now: Instant) -> list[OutboxEntry]:
+        with self._reading() as tx:
+            return tx.outbox_due(now, LIMIT, self._house().ranks())
+
+    def _load(self, entries: list[OutboxEntry], now: Instant) -> _Pass:
+        case_ids = {e.effect.case_id for e in entries if e.effect.case_id is not None}
+        with self._reading() as tx:
+            cases = tx.cases(case_ids)
+            about = tx.outbox_about(case_ids)
+            rows = tx.deliveries_about(case_ids, [entry.seq for entry in entries])
+        house = self._house()
+        return _Pass(now, house, house.ranks(), History([*entries, *about], rows), cases)
+
+    async def _drop_all(self, due: list[OutboxEntry], now: Instant, report: RelayReport) -> None:
+        rows = [_row(entry, NOBODY, _Status.DROPPED, now, Reason.REPLAY) for entry in due]
+        dropped = [
+            replace(entry, status=OutboxStatus.DROPPED, reason=Reason.REPLAY.value) for entry in due
+        ]
+        report.dropped[Reason.REPLAY] += len(due)
+        await self._write(lambda tx: _store(tx, rows, dropped))
+
+    # -- what is due for the first time --------------------------------------------------------
+
+    async def _tell(self, due: list[OutboxEntry], now: Instant, report: RelayReport) -> bool:
+        work = self._load(due, now)
+        for entry in due:
+            self._look(entry, work, report)
+        letters = [
+            letter
+            for person, jobs in _by_person(work).items()
+            for letter in self._bundled(person, jobs, work, report)
+        ]
+        for entry in due:
+            self._settle(entry.effect.effect_id, work, report)
+        moved = bool(work.rows or work.changed)
+        await self._send_all(letters, work, report)
+        return moved
+
+    def _look(self, entry: OutboxEntry, work: _Pass, report: RelayReport) -> None:
+        """Decide for one effect who is told now, and write down why others are not."""
+        effect = entry.effect
+        newer = work.history.newer_waits(entry)
+        if over := overtaken(effect, work.case(entry), newer_waits=newer):
+            self._drop_effect(entry, over, work, report)
+            return
+        considered: set[str] = set()
+        while True:
+            addressing = address(effect, work.history, work.house, work.now)
+            people = [p for p in addressing.people if p.person not in considered]
+            if not people:
+                break
+            for addressee in people:  # giving one up may bring their stand-in into play
+                considered.add(addressee.person)
+                self._consider(entry, addressee, 0, work, report)
+        work.addressed[effect.effect_id] = addressing
+        if not addressing.people and addressing.nobody is not Reason.NOBODY_HOME:
+            self._drop_effect(entry, addressing.nobody, work, report)
+
+    def _consider(
+        self,
+        entry: OutboxEntry,
+        addressee: Addressee,
+        reminder: int,
+        work: _Pass,
+        report: RelayReport,
+    ) -> None:
+        """Take one person through the stages; what passes all of them becomes a job."""
+        effect, person = entry.effect, addressee.person
+        progress = work.history.progress(effect.effect_id, person, reminder)
+        key = key_of(effect.effect_id, person, reminder)
+        if progress.is_settled or self._wait.get(key, (work.now,))[0] > work.now:
+            return
+        if reason := _not_for(entry, addressee, work):
+            self._drop_person(entry, person, reminder, reason, work, report)
+            return
+        routes = work.house.routes(person)
+        untried = (n for n, route in enumerate(routes, 1)
+                   if route_name(n, route) not in progress.exhausted)  # fmt: skip
+        number = next(untried, None)
+        if number is None:
+            if progress.tries == 0 and effect.kind in FOLLOW_UPS:
+                self._drop_person(entry, person, reminder, Reason.NO_ROUTE, work, report)
+            else:
+                gave_up = _row(
+                    entry, person, _Status.GIVEN_UP, work.now, Reason.UNREACHABLE, reminder
+                )
+                work.add(gave_up)
+            return
+        job = Job(
+            entry.seq,
+            effect,
+            addressee,
+            reminder,
+            number,
+            routes[number - 1],
+            is_last=number == len(routes),
+            progress=progress,
+        )
+        quiet = None if effect.urgent else work.house.recipients.held_until(person, work.now)
+        if quiet is not None:
+            self._defer(job, quiet, Reason.QUIET_HOURS, work, report)
+        else:
+            work.jobs.append(job)
+
+    def _bundled(
+        self, person: str, jobs: list[Job], work: _Pass, report: RelayReport
+    ) -> list[Letter]:
+        """The letters that go to one person now; what bundling holds back is put off."""
+        alone, again, rest = _sorted_out(person, jobs, work)
+        fresh = [job for job in rest if job.progress.held is not Reason.BUNDLING]
+        held = [job for job in rest if job.progress.held is Reason.BUNDLING]
+        letters = grouped(alone, together=False) + again
+        if rest:
+            flow = self._windows.flow(
+                person, work.now, work.house.policy.bundling, fresh=len(fresh), held=len(held)
+            )
+            if flow.together:
+                letters += grouped(rest, together=True)
+            else:
+                letters += grouped(fresh[: flow.one_by_one], together=False)
+                for job in (*fresh[flow.one_by_one :], *held):
+                    self._defer(job, flow.hold_until, Reason.BUNDLING, work, report)
+        return _frozen(letters, work)
+
+    # -- reminders -----------------------------------------------------------------------------
+
+    async def _remind(self, now: Instant, report: RelayReport) -> None:
+        with self._reading() as tx:
+            due = tx.reminders_due(now, LIMIT)
+        if not due:
+            return
+        work = self._load(due, now)
+        for entry in due:
+            self._look_again(entry, work, report)
+        letters: list[Letter] = []
+        for person, jobs in _by_person(work).items():
+            alone, again, rest = _sorted_out(person, jobs, work)
+            together = grouped(rest, together=True)
+            letters += _frozen(grouped(alone, together=False) + again + together, work)
+        for entry in due:
+            self._settle(entry.effect.effect_id, work, report)
+        await self._send_all(letters, work, report)
+
+    def _look_again(self, entry: OutboxEntry, work: _Pass, report: RelayReport) -> None:
+        """Decide who is reminded of an alert now, and whether it still waits for an answer."""
+        effect = entry.effect
+        repeated = work.history.was_repeated(entry)
+        if over := overtaken(effect, work.case(entry), newer_waits=repeated):
+            work.add(_row(entry, NOBODY, _Status.DROPPED, work.now, f"no more reminders: {over}"))
+            work.put(replace(entry, remind_at=None))
+            report.dropped[over] += 1
+            return
+        addressing = address(effect, work.history, work.house, work.now)
+        work.addressed[effect.effect_id] = addressing
+        for addressee in addressing.people:
+            number, at = _next_reminder(entry, addressee.person, work)
+            if at is not None and at <= work.now:
+                self._consider(entry, addressee, number, work, report)
+
+    # -- sending -------------------------------------------------------------------------------
+
+    async def _send_all(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
+        await self._flush(work)
+        by_person: dict[str, list[Letter]] = {}
+        for letter in sorted(letters, key=lambda letter: _order(letter.jobs[0], work)):
+            by_person.setdefault(letter.person, []).append(letter)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for person in by_person.values():
+                    tasks.create_task(self._send_in_order(person, work, report))
+        except BaseExceptionGroup as group:
+            # The first is the cause; the others were cancelled or failed for the same reason.
+            raise group.exceptions[0] from None
+
+    async def _send_in_order(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
+        for planned in letters:
+            letter, cases = self._still_true(planned, work, report)
+            if letter is not None:
+                route = letter.jobs[0].route
+                if (busy := self._busy.get(route)) is not None:
+                    for job in letter.jobs:
+                        self._defer(job, busy, Reason.ROUTE_BUSY, work, report)
+                else:
+                    outcome = await self._send(letter, cases, work)
+                    self._take_in(letter, outcome, work, report)
+            for job in planned.jobs:
+                self._settle(job.effect.effect_id, work, report)
+            await self._flush(work)
+
+    def _still_true(
+        self, letter: Letter, work: _Pass, report: RelayReport
+    ) -> tuple[Letter | None, dict[str, CaseRow]]:
+        """The letter without what the cases have outrun while earlier messages were sent."""
+        case_ids = {job.effect.case_id for job in letter.jobs if job.effect.case_id is not None}
+        with self._reading() as tx:
+            cases = tx.cases(case_ids)
+        left = []
+        for job in letter.jobs:
+            entry, case = work.history.entry(job.effect.effect_id), job.case(cases)
+            over = overtaken(job.effect, case, newer_waits=False)
+            over = over or _not_for(entry, job.addressee, work)
+            if over:
+                self._drop_person(entry, job.person, job.reminder, over, work, report)
+            else:
+                left.append(job)
+        return (Letter(tuple(left)) if left else None), cases
+
+    async def _send(self, letter: Letter, cases: dict[str, CaseRow], work: _Pass) -> Outcome:
+        route = letter.jobs[0].route
+        notifier = self._notifiers.get(route.kind)
+        if notifier is None:
+            return Failed(f"no {route.kind} is set up here")
+        message = compose(letter, cases, work.house, work.now)
+        try:
+            return await notifier.send(message, route)
+        except Exception as error:  # noqa: BLE001 - one broken route must not silence the others
+            _log.exception("The %s notifier raised", route.kind)
+            return Retry(f"the {route.kind} notifier raised {type(error).__name__}")
+
+    def _take_in(self, letter: Letter, outcome: Outcome, work: _Pass, report: RelayReport) -> None:
+        """Write down what came of a letter."""
+        match outcome:
+            case Sent():
+                report.messages += 1
+                for job in letter.jobs:
+                    report.sent += 1
+                    report.reminded += job.reminder > 0
+                    report.bundled += letter.bundle_id is not None
+                    self._add(job, letter.status, job.how_found(work.addressed), letter, work)
+            case Retry(reason, asked):
+                report.failed += 1
+                attempt = 1 + max(job.attempts for job in letter.jobs)
+                wait = self._backoff.wait(attempt, self._random, asked)
+                until = Instant(work.now + wait)
+                rest = self._backoff.first if asked is None else asked
+                self._busy[letter.jobs[0].route] = Instant(work.now + max(rest, 1))
+                for job in letter.jobs:
+                    self._add(job, _Status.FAILED, reason, letter, work)
+                    if job.attempts + 1 >= self._backoff.most(is_last=job.is_last):
+                        self._add(
+                            job, _Status.GIVEN_UP, f"last of too many: {reason}", letter, work
+                        )
+                    else:
+                        self._wait[job.key] = until, Reason.BACKING_OFF
+            case Failed(reason):
+                report.failed += 1
+                for job in letter.jobs:
+                    self._add(job, _Status.GIVEN_UP, reason, letter, work)
+            case _:
+                assert_never(outcome)
+
+    # -- writing down --------------------------------------------------------------------------
+
+    def _add(
+        self, job: Job, status: DeliveryStatus, detail: str | None, letter: Letter, work: _Pass
+    ) -> None:
+        work.add(
+            DeliveryRow(
+                seq=job.seq,
+                effect_id=job.effect.effect_id,
+                idempotency_key=job.key,
+                case_id=job.effect.case_id,
+                person=job.person,
+                route=job.route_name,
+                status=status,
+                at=work.now,
+                attempt=job.progress.tries + 1,
+                bundle_id=letter.bundle_id,
+                detail=detail,
+            )
+        )
+
+    def _defer(
+        self, job: Job, until: Instant, reason: Reason, work: _Pass, report: RelayReport
+    ) -> None:
+        self._wait[job.key] = until, reason
+        report.deferred[reason] += 1
+        # A busy route is over in moments and says nothing about the case.
+        if reason is not Reason.ROUTE_BUSY and job.progress.held is not reason:
+            entry = work.history.entry(job.effect.effect_id)
+            detail = f"{reason} until {iso(until)}"
+            work.add(_row(entry, job.person, _Status.DEFERRED, work.now, detail, job.reminder))
+
+    def _drop_person(
+        self,
+        entry: OutboxEntry,
+        person: str,
+        reminder: int,
+        reason: Reason,
+        work: _Pass,
+        report: RelayReport,
+    ) -> None:
+        work.add(_row(entry, person, _Status.DROPPED, work.now, reason, reminder))
+        report.dropped[reason] += 1
+
+    def _drop_effect(
+        self, entry: OutboxEntry, reason: Reason, work: _Pass, report: RelayReport
+    ) -> None:
+        """Tell nobody any more; who was told before, was."""
+        work.add(_row(entry, NOBODY, _Status.DROPPED, work.now, reason))
+        report.dropped[reason] += 1
+        told = work.history.told_of(entry.effect.effect_id)
+        status = OutboxStatus.SENT if told else OutboxStatus.DROPPED
+        work.put(replace(entry, status=status, reason=reason.value, not_before=None, sent_at=told))
+
+    def _settle(self, effect_id: str, work: _Pass, report: RelayReport) -> None:
+        """Bring the outbox entry in line with what its people have got."""
+        entry = work.history.entry(effect_id)
+        match entry.status:
+            case OutboxStatus.QUEUED:
+                self._settle_first(entry, work, report)
+            case OutboxStatus.SENT if entry.remind_at is not None:
+                self._settle_reminders(entry, work)
+            case _:
+                pass
+
+    def _settle_first(self, entry: OutboxEntry, work: _Pass, report: RelayReport) -> None:
+        effect, history = entry.effect, work.history
+        addressing = work.addressed[effect.effect_id]
+        progress = {p.person: history.progress(effect.effect_id, p.person)
+                    for p in addressing.people}  # fmt: skip
+        entry = replace(
+            entry,
+            attempts=history.failures(effect.effect_id),
+            last_error=history.last_error(effect.effect_id),
+        )
+        waiting = [person for person, found in progress.items() if not found.is_settled]
+        if waiting:
+            now = work.now, Reason.BACKING_OFF
+            waits = (self._wait.get(key_of(effect.effect_id, person), now) for person in waiting)
+            until, reason = min(waits)
+            work.put(replace(entry, not_before=until, reason=reason.value))
+            return
+        told = [found.told_at for found in progress.values() if found.told_at is not None]
+        # Operations in somebody's place are told so that somebody sees to it: it is not done.
+        reached = any(progress[p.person].told_at for p in addressing.people if not p.last_resort)
+        if reached or (told and not any(found.gave_up for found in progress.values())):
+            sent = replace(entry, status=OutboxStatus.SENT, reason=None, not_before=None,
+                           sent_at=max(told))  # fmt: skip
+            work.put(replace(sent, remind_at=_reminder_after(sent, work)))
+        elif progress and all(found.dropped for found in progress.values()):
+            reason_text = history.drop_reason(effect.effect_id)
+            work.put(replace(entry, status=OutboxStatus.DROPPED, reason=reason_text,
+                             not_before=None))  # fmt: skip
+        else:
+            reason = Reason.UNREACHABLE if progress else Reason.NOBODY_HOME
+            detail = " ".join((f"{reason}:", *addressing.steps))
+            work.add(_row(entry, NOBODY, _Status.GIVEN_UP, work.now, detail))
+            work.put(replace(entry, status=OutboxStatus.DEAD, reason=reason.value,
+                             not_before=None))  # fmt: skip
+            report.dead += 1
+
+    def _settle_reminders(self, entry: OutboxEntry, work: _Pass) -> None:
+        effect = entry.effect
+        ats: list[Instant] = []
+        done = [entry.reminders_sent]
+        for addressee in work.addressed[effect.effect_id].people:
+            number, at = _next_reminder(entry, addressee.person, work)
+            done.append(number - 1)
+            if at is not None:
+                key = key_of(effect.effect_id, addressee.person, number)
+                ats.append(self._wait.get(key, (at, None))[0])
+        work.put(replace(entry, remind_at=min(ats, default=None), reminders_sent=max(done)))
+
+    async def _flush(self, work: _Pass) -> None:
+        rows, entries = work.rows, list(work.changed.values())
+        work.rows, work.changed = [], {}
+        if rows or entries:
+            await self._write(lambda tx: _store(tx, rows, entries))
+
+
+def _store(tx: Transaction, rows: list[DeliveryRow], entries: list[OutboxEntry]) -> None:
+    tx.insert_deliveries(rows)
+    tx.update_outbox(entries)
+
+
+def _row(
+    entry: OutboxEntry,
+    person: str,
+    status: DeliveryStatus,
+    at: Instant,
+    detail: str,
+    reminder: int = 0,
+) -> DeliveryRow:
+    """A row about a person, or about nobody, that no route had a part in."""
+    effect = entry.effect
+    key = key_of(effect.effect_id, person, reminder)
+    return DeliveryRow(
+        entry.seq, effect.effect_id, key, effect.case_id, person, "", status, at, detail=detail
+    )
+
+
+def _not_for(entry: OutboxEntry, addressee: Addressee, work: _Pass) -> Reason | None:
+    """Why this person is not told, though others may be."""
+    if addressee.would_have_told is not None:
+        return None
+    if entry.effect.actor == addressee.person:
+        return Reason.OWN_CHANGE
+    once_a_step = entry.effect.kind in {EffectKind.NOTICE, *FOLLOW_UPS}
+    if once_a_step and work.history.was_told_of_step(entry, addressee.person):
+        return Reason.ALREADY_TOLD
+    return None
+
+
+def _reminder_after(entry: OutboxEntry, work: _Pass) -> Instant | None:
+    """When an alert that was just sent is first told again."""
+    effect = entry.effect
+    if effect.kind is not EffectKind.ALERT or is_shadow(effect, work.house):
+        return None
+    people = work.addressed[effect.effect_id].people
+    ats = (_next_reminder(entry, addressee.person, work)[1] for addressee in people)
+    return min((at for at in ats if at is not None), default=None)
+
+
+def _next_reminder(entry: OutboxEntry, person: str, work: _Pass) -> tuple[int, Instant | None]:
+    """Number and time of a person's next reminder; no time when there is none any more.
+
+    A person who was not told yet, such as a stand-in since today, is reminded when the others
+    would be.
+    """
+    effect = entry.effect
+    done, last = work.history.reminded(effect.effect_id, person)
+    if effect.remind_every is None or done >= effect.remind_at_most:
+        return done + 1, None
+    start = last if last is not None else entry.sent_at
+    assert start is not None, "only what was sent is told again"
+    return done + 1, work.house.later(person, start, effect.remind_every)
+
+
+def _by_person(work: _Pass) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for job in sorted(work.jobs, key=lambda job: _order(job, work)):
+        found.setdefault(job.person, []).append(job)
+    return found
+
+
+def _order(job: Job, work: _Pass) -> tuple[bool, int, int]:
+    """The urgent first, then the highest tier, then the oldest."""
+    return not job.effect.urgent, -work.ranks.get(job.effect.tier, -1), job.seq
+
+
+def _sorted_out(
+    person: str, jobs: list[Job], work: _Pass
+) -> tuple[list[Job], list[Letter], list[Job]]:
+    """Jobs that go alone, bundles that may have arrived already, and the others."""
+    bundles = work.house.bundles(person)
+    alone, rest, again = [], [], dict[str, list[Job]]()
+    for job in jobs:
+        if job.effect.urgent or not bundles or job.tried_alone:
+            alone.append(job)
+        elif (bundle_id := job.progress.bundle_id) is not None:
+            again.setdefault(bundle_id, []).append(job)
+        else:
+            rest.append(job)
+    return alone, [one for g in again.values() for one in grouped(g, together=True)], rest
+
+
+def _frozen(letters: list[Letter], work: _Pass) -> list[Letter]:
+    """Write down what is in each bundle before it is sent, so that a crash does not change it."""
+    for letter in letters:
+        for job in letter.jobs:
+            if letter.bundle_id is not None and job.progress.bundle_id != letter.bundle_id:
+                entry = work.history.entry(job.effect.effect_id)
+                detail = f"{Reason.BUNDLING}: one message about {len(letter.jobs)}"
+                row = _row(entry, job.person, _Status.DEFERRED, work.now, detail, job.reminder)
+                work.add(replace(row, bundle_id=letter.bundle_id))
+    return letters
