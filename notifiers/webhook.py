@@ -82,7 +82,7 @@ class WebhookNotifier:
         }
         try:
             async with self._session.post(
-                URL(route.url),
+                route.url,
                 data=document,
                 headers=headers,
                 timeout=TIMEOUT,
@@ -91,7 +91,7 @@ class WebhookNotifier:
                 return _judge(answer.status, answer.headers.get("Retry-After"), message.sent_at)
         except TimeoutError:
             return Retry("no answer in time")
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, ValueError):
             return Failed("the route's url is not one that can be called")
         except aiohttp.ClientError as error:
             # Never its text: that may quote the url, and urls carry tokens.

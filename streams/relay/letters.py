@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-from yarl import URL
+from urllib.parse import urlsplit
 
 from notifiers.message import Entry, EntryKind, Message
 from rules.decision import CaseRow, Effect, EffectKind
@@ -115,7 +114,14 @@ def route_name(number: int, route: Route) -> str:
         case TerminalRoute():
             return f"{number} terminal"
         case WebhookRoute():
-            return f"{number} webhook {URL(route.url).host or ''}".rstrip()
+            return f"{number} webhook {_host(route.url)}".rstrip()
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def compose(letter: Letter, cases: Mapping[str, CaseRow], house: House, now: Instant) -> Message:
