@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
-import orjson
+import msgspec
 
 from schemas.events import Problem
 from streams.arrays import Broken, split_array
@@ -121,11 +121,11 @@ def _binary(headers: Iterable[tuple[str, str]], body: bytes) -> list[Item] | Unr
             problem = Problem(name, f"the header ce-{name} once; it was sent several times")
         else:
             attributes[name] = value
-    envelope = orjson.dumps(attributes)[:-1]
+    envelope = msgspec.json.encode(attributes)[:-1]
     if body.strip():
         try:
-            orjson.loads(body)  # only to be sure that it ends where it seems to
-        except orjson.JSONDecodeError as error:
+            msgspec.json.decode(body)  # only to be sure that it ends where it seems to
+        except (msgspec.DecodeError, RecursionError) as error:
             problem = Problem("data", f"not valid JSON: {error}")
     if problem is not None:
         # Kept whole in the form that the specification has for data that is not JSON, which is

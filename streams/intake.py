@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, assert_never
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from schemas.events import Problem
@@ -182,7 +182,7 @@ async def start_server(
 def _json(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         status=status,
-        body=orjson.dumps(body) + b"\n",
+        body=msgspec.json.encode(body) + b"\n",
         content_type="application/json",
         headers=headers,
     )

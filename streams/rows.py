@@ -13,8 +13,8 @@ from typing import Any, Literal
 from warnings import catch_warnings, simplefilter
 from xml.etree.ElementTree import ParseError
 
+import msgspec
 import openpyxl
-import orjson
 from openpyxl.styles.numbers import is_datetime
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.workbook import Workbook
@@ -241,7 +241,7 @@ def _sheet_rows(path: str, book: Workbook, title: str) -> Iterator[Row]:
             sheet.reset_dimensions()  # writers get it wrong, and rows would be missing
             for number, cells in enumerate(sheet.iter_rows(), start=1):
                 found = [_cell(cell.value, cell.data_type, cell.number_format) for cell in cells]
-                original = orjson.dumps([_text(cell) for cell in found])
+                original = msgspec.json.encode([_text(cell) for cell in found])
                 yield Row(number, original[:KEPT_BYTES], found)
     finally:
         book.close()

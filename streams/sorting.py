@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
+import msgspec
 
 from schemas.time import to_instant
 from streams.records import RawRecord, Record, RejectedRecord
@@ -33,10 +33,18 @@ def event_key(value: bytes) -> bytes:
     An envelope that cannot be read, or whose time has no offset, gets the lowest key of all.
     """
     try:
-        event = orjson.loads(value)
+        event = msgspec.json.decode(value)
         instant = to_instant(datetime.fromisoformat(event["time"]))
         texts = (event["source"].encode(), event["id"].encode())
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (
+        msgspec.DecodeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return _UNREADABLE
     # UTF-8 sorts like its code points; the escaping keeps the borders of the texts in order too
     source, name = (text.replace(b"\0", b"\0\xff") for text in texts)

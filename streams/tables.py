@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
+import msgspec
 
 from schemas.mapping import (
     ColumnFormat,
@@ -203,7 +203,7 @@ class _Plan:
                 "time": moment,
                 "data": {key: value for key, value in found if value is not None},
             }
-            return orjson.dumps(envelope)
+            return msgspec.json.encode(envelope)
 
         return build
 
@@ -564,11 +564,11 @@ def preview(
 def _envelope(value: bytes) -> tuple[str, str, str | None]:
     """Type, id and partner of an event, as far as they can be read."""
     try:
-        event = orjson.loads(value)
+        event = msgspec.json.decode(value)
         data = event.get("data")
         partner = data.get("partner_id") if isinstance(data, dict) else None
         return str(event.get("type")), str(event.get("id")), partner and str(partner)
-    except (ValueError, AttributeError):
+    except (msgspec.DecodeError, ValueError, AttributeError, RecursionError):
         return "unreadable", "", None
 
 

@@ -7,7 +7,7 @@ text, in both dialects.
 from decimal import Decimal
 from typing import Any
 
-import orjson
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -43,10 +43,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True  # type: ignore[mutable-override]  # as above
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else orjson.dumps(value, default=_plain).decode()
+        return None if value is None else msgspec.json.encode(value, enc_hook=_plain).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else orjson.loads(value)
+        return None if value is None else msgspec.json.decode(value)
 
 
 def _only(condition: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 
-import orjson
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ def test_disk_and_memory_sort_like_the_triple_itself(
         RawRecord(
             "f",
             f"line {number}",
-            orjson.dumps({"time": time.isoformat(), "source": source, "id": name}),
+            msgspec.json.encode({"time": time.isoformat(), "source": source, "id": name}),
         )
         for number, (time, source, name) in enumerate(envelopes)
     ]

@@ -1,7 +1,7 @@
 import tracemalloc
 from pathlib import Path
 
-import orjson
+import msgspec
 import pytest
 
 from streams.records import RawRecord, Record, RejectedRecord
@@ -9,7 +9,7 @@ from streams.sorting import event_key, sort_records
 
 
 def event(time: object, source: str = "/erp", name: str = "1") -> bytes:
-    return orjson.dumps({"time": time, "source": source, "id": name})
+    return msgspec.json.encode({"time": time, "source": source, "id": name})
 
 
 def ordered(*values: bytes) -> list[bytes]:

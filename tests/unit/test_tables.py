@@ -9,8 +9,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openpyxl
-import orjson
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -70,7 +70,9 @@ def written(tmp_path: Path) -> Written:
 
 
 def split(records: list[Record]) -> tuple[list[dict[str, Any]], list[RejectedRecord]]:
-    good = [orjson.loads(record.value) for record in records if isinstance(record, RawRecord)]
+    good = [
+        msgspec.json.decode(record.value) for record in records if isinstance(record, RawRecord)
+    ]
     return good, [record for record in records if isinstance(record, RejectedRecord)]
 
 
@@ -161,7 +163,7 @@ def test_rows_of_an_order_that_lie_apart_are_one_event(written: Written) -> None
     )
     seven, eight = read_table(path, mapping())
     assert (seven.input, seven.position, eight.position) == (path, "rows 2, 5", "row 3")
-    assert orjson.loads(seven.value) == {
+    assert msgspec.json.decode(seven.value) == {
         "specversion": "1.0",
         "id": "placed-7",
         "source": "/erp",
@@ -178,7 +180,7 @@ def test_rows_of_an_order_that_lie_apart_are_one_event(written: Written) -> None
             ],
         },
     }
-    parsed = orjson.loads(eight.value)
+    parsed = msgspec.json.decode(eight.value)
     assert parsed["time"] == "2026-11-01T23:00:00Z"  # a date: the end of that day in Berlin
     assert parsed["data"]["promised_at"] == "2030-01-01"
     assert list(read_table(path, mapping())) == [seven, eight]  # again: the very same events
@@ -471,7 +473,7 @@ def not_parsed(record: RawRecord) -> bool:
 
 def test_a_preview_says_what_would_be_taken(written: Written) -> None:
     shown = preview_table(written(INCIDENT_ROWS), mapping(INCIDENTS), limit=2)
-    assert [orjson.loads(record.value)["id"] for record in shown.first] == [
+    assert [msgspec.json.decode(record.value)["id"] for record in shown.first] == [
         "opened-INC45",
         "INC45-0",
     ]
@@ -545,7 +547,7 @@ def test_a_sheets_error_is_no_value(tmp_path: Path) -> None:
     path = workbook(tmp_path / "orders.xlsx", [TITLES, row])
     rejected = only_rejection([*read_table(path, mapping())])
     assert rejected.reason == "order.placed: column 'Customer' holds the sheet's error #N/A"
-    assert orjson.loads(rejected.value)[:3] == ["7", "#N/A", "01.11.2026"]
+    assert msgspec.json.decode(rejected.value)[:3] == ["7", "#N/A", "01.11.2026"]
 
 
 def rewritten(path: str, old: bytes, new: bytes) -> str:
