@@ -1,0 +1,81 @@
+"""The `detente` command. A command's module is imported only when that command runs.
+
+So `detente --help` and the quick commands stay quick, however much the others need.
+"""
+
+import importlib
+from typing import NamedTuple
+
+import click
+
+
+class _Entry(NamedTuple):
+    module: str
+    """Below `detente.commands`."""
+    attribute: str
+    help: str
+    """The line in `detente --help`; the command's own help says more."""
+
+
+_SERVICE = {
+    "serve": _Entry("serve", "serve", "Start the service: take events, watch deadlines, tell."),
+    "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
+    "import": _Entry("import_", "import_", "Take events from a file or a table."),
+    "token": _Entry("token", "token", "Who may send events from other machines."),
+    "version": _Entry("version", "version", "Show which version this is."),
+}
+_CASES = {
+    "cases": _Entry("cases", "cases", "List cases."),
+    "case": _Entry("case", "case", "Show one case with its story."),
+    "explain": _Entry(
+        "explain", "explain", "Say why a case stands as it does, or why there is none."
+    ),
+    "ack": _Entry("ack", "ack", "Say that you have seen a case and take care of it."),
+    "assign": _Entry("assign", "assign", "Give a case to somebody."),
+    "escalate": _Entry("escalate", "escalate", "Take a case up one tier."),
+    "snooze": _Entry("snooze", "snooze", "Let a case rest until a day or time."),
+    "comment": _Entry("comment", "comment", "Write a note on a case."),
+    "dispute": _Entry("dispute", "dispute", "Say that a case is wrong, with evidence."),
+    "resolve": _Entry("resolve", "resolve", "Say that a case is solved, and what caused it."),
+    "reopen": _Entry("reopen", "reopen", "Open a case again."),
+}
+_OPERATIONS = {
+    "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),
+    "feeds": _Entry("feeds", "feeds", "Show each source: last seen, and what waits for it."),
+    "rejected": _Entry("rejected", "rejected", "List input that was not taken, or try it again."),
+    "outbox": _Entry("outbox", "outbox", "List what is told to whom, and what could not be."),
+}
+_SECTIONS = {"Run it": _SERVICE, "Work on cases": _CASES, "Look after it": _OPERATIONS}
+_ENTRIES = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"detente.commands.{entry.module}")
+        command: click.Command = getattr(module, entry.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.help) for name, entry in section.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Detente notices conflicts with partners and walks each one up until a person owns it.
+
+    It reads order, delivery and ticket events, opens a case when a partner has reason to
+    complain, and tells the people whose turn it is.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="detente")
