@@ -18,7 +18,6 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from notifiers import render
 from notifiers.message import Entry, Message

@@ -83,6 +83,8 @@ class _Pass:
     changed: dict[int, OutboxEntry] = field(default_factory=dict)
     addressed: dict[str, Addressing] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
+    moved: bool = False
+    """Whether anything was written down."""
 
     def case(self, entry: OutboxEntry) -> CaseRow | None:
         case_id = entry.effect.case_id
@@ -91,6 +93,7 @@ class _Pass:
     def add(self, row: DeliveryRow) -> None:
         self.history.add(row)
         self.rows.append(row)
+        self.moved = True
 
     def put(self, entry: OutboxEntry) -> None:
         self.history.put(entry)
@@ -137,8 +140,8 @@ class Relay:
                 await self._drop_all(due, now, report)
             elif not await self._tell(due, now, report):
                 break  # unreachable as long as a pass settles or puts off what it looks at
-        if self._notify:
-            await self._remind(now, report)
+        while self._notify and await self._remind(now, report):
+            pass  # a route that failed for good hands over to the next one at once
         with self._reading() as tx:
             report.next_wake = tx.next_relay_wake(now)
         return report
@@ -269,11 +272,11 @@ class Relay:
 
     # -- reminders -----------------------------------------------------------------------------
 
-    async def _remind(self, now: Instant, report: RelayReport) -> None:
+    async def _remind(self, now: Instant, report: RelayReport) -> bool:
         with self._reading() as tx:
             due = tx.reminders_due(now, LIMIT)
         if not due:
-            return
+            return False
         work = self._load(due, now)
         for entry in due:
             self._look_again(entry, work, report)
@@ -285,6 +288,7 @@ class Relay:
         for entry in due:
             self._settle(entry.effect.effect_id, work, report)
         await self._send_all(letters, work, report)
+        return work.moved
 
     def _look_again(self, entry: OutboxEntry, work: _Pass, report: RelayReport) -> None:
         """Decide who is reminded of an alert now, and whether it still waits for an answer."""

@@ -318,7 +318,8 @@ async def test_a_failed_attempt_is_repeated_later_under_the_same_key(office: Off
 async def test_retry_after_is_respected_and_the_route_is_left_alone(office: Office) -> None:
     office.alert("c1")
     office.terminal.outcomes.append(Retry("slow down", after=10 * MINUTE))
-    await office.run()
+    report = await office.run()
+    assert report.next_wake == START + 10 * MINUTE
     office.alert("c2")  # goes over the same route
     await office.advance(minutes=9)
     assert len(office.terminal.attempts) == 1
@@ -635,6 +636,13 @@ async def test_an_update_gives_way_to_a_newer_one(office: Office) -> None:
     assert office.became(old) == (DROPPED, Reason.OVERTAKEN)
 
 
+async def test_an_alert_that_waited_gives_way_to_the_one_after_reopening(office: Office) -> None:
+    old, new = office.alert("c1"), office.alert("c1")
+    await office.run()
+    assert office.told == [("claire", (new,))]
+    assert office.became(old) == (DROPPED, Reason.OVERTAKEN)
+
+
 async def test_an_acknowledgement_while_earlier_messages_are_sent_counts(office: Office) -> None:
     first, second = office.alert("c1"), office.alert("c2")
 
@@ -761,6 +769,23 @@ async def test_a_case_that_moved_on_is_reminded_of_at_its_new_tier_alone(office:
     assert [person for person, _ in office.told] == ["claire", "david", "david", "david"]
 
 
+async def test_a_case_that_was_reopened_is_reminded_of_once_at_a_time(office: Office) -> None:
+    old = office.alert("c1", **REMIND)
+    await office.advance(minutes=30)
+    new = office.alert("c1", **REMIND)
+    await office.advance(hours=24)
+    assert [ids for _, ids in office.told] == [(old,), (new,), (new,), (new,)]
+
+
+async def test_a_reminder_that_cannot_be_told_makes_way_for_the_next(office: Office) -> None:
+    alert = office.alert("c1", **REMIND)
+    await office.run()
+    office.terminal.outcomes.append(Failed("closed"))
+    await office.advance(hours=24)
+    assert [e.reminder for m in office.terminal.told for e in m.entries] == [0, 2]
+    assert office.outbox(alert).remind_at is None
+
+
 async def test_all_reminders_of_one_moment_are_one_message(office: Office) -> None:
     office.policy["bundling"] = {"window": "2min", "more_than": 9}
     effects = tuple(office.alerts((f"c{n}" for n in range(5)), **REMIND))
@@ -799,6 +824,17 @@ async def test_in_shadow_only_the_redirect_target_is_told(office: Office, redire
     assert office.told == [("opsdesk", (alert,))]
     assert office.terminal.told[0].would_have_told == ("Claire Dubois",)
     assert office.story(alert) == [("opsdesk", "would have told", "would have told Claire Dubois")]
+
+
+async def test_in_shadow_nobody_would_have_been_told_of_their_own_change(office: Office) -> None:
+    office.roles["partnership_manager"] = ["claire", "david"]
+    office.alert("c1", shadow=True, actor="david")
+    await office.run()
+    assert office.terminal.told[0].would_have_told == ("Claire Dubois",)
+    office.roles["partnership_manager"] = "david"
+    alone = office.alert("c2", shadow=True, actor="david")
+    await office.run()
+    assert office.became(alone) == (DROPPED, Reason.OWN_CHANGE)
 
 
 async def test_a_whole_house_in_shadow(office: Office) -> None:
