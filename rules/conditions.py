@@ -280,8 +280,11 @@ def atoms(node: Node) -> Iterator[Atom]:
 
 
 def is_rising(node: Node) -> bool:
-    """Whether more delay, impact or exposure can only make the condition more true."""
+    """Whether it takes some delay, impact or exposure to make the condition true."""
     match node:
+        case Atom("category", _, words):
+            # Trouble with the goods has a category; lateness has one before any limit of delay.
+            return "delay" not in words
         case Atom(fact, op, value):
             if fact in ("delay", "impact", "exposure"):
                 return op == ">" or (op == ">=" and _above_zero(value))

@@ -1,0 +1,1 @@
+"""Speed and memory of the main path, measured and held against what was promised."""
