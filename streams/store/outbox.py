@@ -152,6 +152,17 @@ class OutboxQueries(Queries):
                 found |= {row.id: _delivery(row) for row in rows}
         return [found[row_id] for row_id in sorted(found)]
 
+    def cases_of_bundle(self, bundle_id: str) -> tuple[str, ...]:
+        """The cases that a bundle told of, in the order in which it listed them."""
+        done = (DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD)
+        query = select(delivery.c.case_id).where(
+            delivery.c.bundle_id == bundle_id,
+            delivery.c.status.in_(done),
+            delivery.c.case_id.is_not(None),
+        )
+        found = self.connection.execute(query.order_by(delivery.c.id)).scalars()
+        return tuple(dict.fromkeys(found))
+
     def told(self, idempotency_keys: Iterable[str]) -> set[str]:
         """Which of these messages have reached their person."""
         done = (DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD)

@@ -80,6 +80,8 @@ class DeliveryRow:
     attempt: int = 1
     bundle_id: str | None = None
     detail: str | None = None
+    reference: str | None = None
+    """What the route calls the message, where it can be changed afterwards."""
     id: int = 0
 
 

@@ -206,9 +206,11 @@ delivery = Table(
     Column("attempt", Integer, nullable=False),
     Column("at", Moment, nullable=False),
     Column("detail", Text),
+    Column("reference", Text),
     Index("delivery_idempotency_key", "idempotency_key"),
     Index("delivery_case", "case_id"),
     Index("delivery_seq", "seq"),
+    Index("delivery_bundle", "bundle_id", **_only("bundle_id IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

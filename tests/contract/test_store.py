@@ -779,6 +779,35 @@ def test_deliveries_are_kept_with_their_case(store: Store) -> None:
         assert tx.told(["e1:mia:0", "e1:tom:0", "never"]) == {"e1:mia:0"}
 
 
+def test_a_delivery_keeps_what_its_route_calls_the_message(store: Store) -> None:
+    row = DeliveryRow(
+        1, "e1", "k1", "c1", "mia", "1 slack C1", DeliveryStatus.SENT, T0, reference="C1/17.2"
+    )
+    with store.transaction() as tx:
+        tx.insert_deliveries([row, replace(row, reference=None)])
+    with store.reading() as tx:
+        assert [found.reference for found in tx.deliveries_of("c1")] == ["C1/17.2", None]
+
+
+def test_a_bundle_names_the_cases_that_it_told_of(store: Store) -> None:
+    first = DeliveryRow(
+        1, "e1", "k1", "c2", "mia", "1 slack C1", DeliveryStatus.BUNDLED, T0, bundle_id="b1"
+    )
+    rows = [
+        replace(first, case_id="c9", status=DeliveryStatus.DEFERRED),  # left before it was sent
+        first,
+        replace(first, case_id="c1"),
+        replace(first, case_id="c2"),
+        replace(first, case_id=None),
+        replace(first, case_id="c3", bundle_id="b2"),
+    ]
+    with store.transaction() as tx:
+        tx.insert_deliveries(rows)
+    with store.reading() as tx:
+        assert tx.cases_of_bundle("b1") == ("c2", "c1")
+        assert tx.cases_of_bundle("never") == ()
+
+
 # --- what came in --------------------------------------------------------------------------------
 
 
