@@ -33,7 +33,7 @@ from schemas.events import Event, Malformed, UnknownType, parse_event, unknown_f
 from schemas.time import Instant, to_instant
 from streams import outcome as out
 from streams.outcome import Outcome
-from streams.records import RawRecord, RejectedRecord
+from streams.records import KEPT_BYTES, RawRecord, RejectedRecord
 from streams.store import LostRace, Store, Transaction
 
 #: How often a lost race is decided again before the error is shown.
@@ -244,9 +244,9 @@ class Handler:
         kind: str,
         now: Instant,
     ) -> None:
-        changes.rejected.append(
-            Rejected(record.input, record.position, reason, kind, record.value, now)
-        )
+        # Enough to see what it was; a body of many megabytes need not be kept whole.
+        kept = record.value[:KEPT_BYTES]
+        changes.rejected.append(Rejected(record.input, record.position, reason, kind, kept, now))
 
     # -- deadlines -----------------------------------------------------------------------------
 
