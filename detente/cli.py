@@ -4,7 +4,7 @@ So `detente --help` and the quick commands stay quick, however much the others n
 """
 
 import importlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -22,6 +22,7 @@ _SERVICE = {
     "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
     "import": _Entry("import_", "import_", "Take events from a file or a table."),
     "token": _Entry("token", "token", "Who may send events from other machines."),
+    "migrate": _Entry("migrate", "migrate", "Bring the database to the newest schema."),
     "version": _Entry("version", "version", "Show which version this is."),
 }
 _CASES = {
@@ -50,21 +51,37 @@ _ENTRIES = {name: entry for section in _SECTIONS.values() for name, entry in sec
 
 
 class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    """Imports a command when it is called, and ends every failure in one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_ENTRIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = _ENTRIES.get(cmd_name)
         if entry is None:
-            return None
+            return super().get_command(ctx, cmd_name)
         module = importlib.import_module(f"detente.commands.{entry.module}")
         command: click.Command = getattr(module, entry.attribute)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
         for title, section in _SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in section.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            from detente.failures import explained
+
+            raise explained(error) from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,101 @@
+"""Commands write through the running service, or by themselves when none runs.
+
+submit(settings, [{"specversion": "1.0", ...}])  ->  [Accepted()]
+"""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from detente.embedded import open_embedded, wall_clock
+from detente.occupancy import Address, Lock, OccupiedError, find
+from detente.output import UnreachableError
+from detente.settings import Settings
+from detente.wire import PATH, decode_outcomes, encode_records
+from streams.outcome import Outcome
+from streams.records import RawRecord, Record
+
+Take = Callable[[Sequence[Record]], list[Outcome]]
+"""Takes a batch and returns once it is on disk, with one outcome for each record."""
+
+#: Seconds. The service may be at a large batch of somebody else's.
+_TIMEOUT = 120.0
+_PATIENCE = 5.0
+
+
+def submit(settings: Settings, events: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    """Take events, each a CloudEvent as plain values. Returns one outcome for each.
+
+    Raises UnreachableError when neither a service nor the database can be written to.
+    """
+    records = [
+        RawRecord("cli", f"event {number}", msgspec.json.encode(event))
+        for number, event in enumerate(events, 1)
+    ]
+    with open_intake(settings) as take:
+        return take(records)
+
+
+@contextmanager
+def open_intake(settings: Settings) -> Iterator[Take]:
+    """What takes records: the service of this database if one runs, else the database itself."""
+    address = find(settings.db)
+    if address is not None and _is_alive(address):
+        yield lambda records: _send(address, records)
+        return
+    try:
+        lock = Lock(settings.db, "a detente command").acquire(_PATIENCE)
+    except OccupiedError as holder:
+        raise UnreachableError(
+            f"the database is in use by {holder}, which does not answer; try again in a moment"
+        ) from None
+    with lock, open_embedded(settings, wall_clock()) as embedded:
+        yield lambda records: embedded.handler.take(records, wall_clock())
+
+
+def _is_alive(address: Address) -> bool:
+    try:
+        with _open(f"{address.url}/health/live", None, {}, timeout=2.0) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _send(address: Address, records: Sequence[Record]) -> list[Outcome]:
+    headers = {
+        "Authorization": f"Bearer {address.token}",
+        "Content-Type": "application/octet-stream",
+    }
+    body = encode_records(records)
+    try:
+        with _open(address.url + PATH, body, headers, timeout=_TIMEOUT) as answer:
+            return decode_outcomes(answer.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            said = refused.read(10_000)
+        raise UnreachableError(
+            f"the service at {address.url} did not take it: {_why(said)}"
+        ) from None
+    except OSError as error:
+        raise UnreachableError(
+            f"the service at {address.url} does not answer ({error}); whether it has taken this is "
+            "unknown. Doing it again does no harm"
+        ) from None
+
+
+def _open(url: str, body: bytes | None, headers: dict[str, str], timeout: float) -> Any:
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - http, from our own file
+    # No proxy, whatever the environment names: the service is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=timeout)
+
+
+def _why(said: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(said)["error"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return "it gave no reason"

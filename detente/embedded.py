@@ -1,0 +1,136 @@
+"""The embedded runtime without its service: a store, what is known, and the handler on them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from detente.documents import (
+    SAMPLE_DIRECTORY,
+    SAMPLE_POLICY,
+    DirectoryFile,
+    Knowledge,
+    PolicyFile,
+    compile_body,
+    load_directory,
+    load_policy,
+    read_directory,
+    stored_policies,
+)
+from detente.settings import Settings
+from schemas.time import Instant
+from streams.handler import Handler
+from streams.horizon import FeedWatch, SourceProgress
+from streams.store import Store, Transaction
+
+#: Settings of the store: when the service last said that it lives.
+LAST_ALIVE = "last_alive"
+
+
+def wall_clock() -> Instant:
+    """Now."""
+    return Instant(time.time_ns() // 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What a store is run with from now on."""
+
+    knowledge: Knowledge
+    policy_from: str
+    directory_from: str
+    is_new_policy: bool
+    """Another version was in force before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An open store with everything that decides."""
+
+    store: Store
+    established: Established
+    watch: FeedWatch
+    handler: Handler
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """Policies and directory."""
+        return self.established.knowledge
+
+
+@contextmanager
+def open_embedded(settings: Settings, now: Instant, *, create: bool = True) -> Iterator[Embedded]:
+    """Open the store, bring it up to date, and put policy and directory in force.
+
+    The caller holds the database's lock. Raises StoreError, DocumentError or SettingsError.
+    """
+    with Store.open(settings.db, create=create, migrate=True) as store:
+        established = establish(store, settings, now)
+        with store.reading() as tx:
+            alive = tx.setting(LAST_ALIVE)
+            heard = {
+                name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
+                for name, feed in tx.feeds().items()
+            }
+        knowledge = established.knowledge
+        watch = FeedWatch(
+            knowledge.policy.document, heard, now, None if alive is None else Instant(int(alive))
+        )
+        handler = Handler(
+            store, knowledge.policies, knowledge.recipients, watch.horizon, watch.hear
+        )
+        yield Embedded(store, established, watch, handler)
+
+
+def establish(store: Store, settings: Settings, now: Instant) -> Established:
+    """Put the policy and directory of the settings in force, and keep them as versions.
+
+    Without a file the store's newest is used, and for a new store the sample.
+    """
+    with store.reading() as tx:
+        policy, policy_from = _policy(settings.policy, tx)
+        directory, directory_from = _directory(settings.directory, tx, policy)
+    with store.transaction() as tx:
+        is_new = _keep_policy(tx, policy, now)
+        newest = tx.directories()
+        if not newest or newest[-1].hash != directory.digest:
+            tx.add_directory(directory.digest, directory.body, now, now)
+    with store.reading() as tx:
+        policies = stored_policies(tx)
+    assert policies is not None, "one has just been kept"
+    return Established(
+        Knowledge(policies, directory.recipients), policy_from, directory_from, is_new
+    )
+
+
+def _keep_policy(tx: Transaction, policy: PolicyFile, now: Instant) -> bool:
+    versions = tx.policies()
+    if not versions:
+        # The first is in force from the beginning of time: events may be older than the store.
+        tx.add_policy(policy.digest, policy.body, Instant(0), now)
+        return False
+    if versions[-1].hash == policy.digest:
+        return False
+    tx.add_policy(policy.digest, policy.body, now, now)
+    tx.arm_for_policy(now)
+    return True
+
+
+def _policy(path: Path | None, tx: Transaction) -> tuple[PolicyFile, str]:
+    if path is not None:
+        return load_policy(path), str(path)
+    if versions := tx.policies():
+        return compile_body(versions[-1].body, "policy in the database"), "the one in the database"
+    return load_policy(SAMPLE_POLICY), f"{SAMPLE_POLICY} (a sample: there is no policy.yaml here)"
+
+
+def _directory(path: Path | None, tx: Transaction, policy: PolicyFile) -> tuple[DirectoryFile, str]:
+    compiled = policy.compiled
+    if path is not None:
+        return load_directory(path, compiled), str(path)
+    if versions := tx.directories():
+        found = read_directory(versions[-1].body, "directory in the database", compiled)
+        return found, "the one in the database"
+    sample = f"{SAMPLE_DIRECTORY} (a sample: there is no directory.yaml here)"
+    return load_directory(SAMPLE_DIRECTORY, compiled), sample

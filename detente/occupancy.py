@@ -1,0 +1,121 @@
+"""Who works on a database: one process at a time writes, and others find the running service.
+
+Beside the database `shop.db` lie `shop.db.lock`, held for as long as a process writes, and
+`shop.db.service`, which tells other commands of the same user where the service listens.
+"""
+
+import fcntl
+import json
+import os
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streams.store.engines import database_file, parse_url
+
+_INTERVAL = 0.05  # seconds between two looks at a lock that is taken
+
+
+class OccupiedError(Exception):
+    """Another process works on the database; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the running service listens, and what opens its local pages."""
+
+    url: str
+    token: str
+    pid: int
+
+
+class Lock:
+    """The right to write. The system takes it from a process that ends, however it ends."""
+
+    def __init__(self, url: str, what: str) -> None:
+        """`what` is the command that asks, for the messages of others. Raises StoreError."""
+        self._path = _beside(url, ".lock")
+        self._what = what
+        self._file: int | None = None
+
+    def acquire(self, patience: float) -> Self:
+        """Take the lock, waiting so many seconds at most. Raises OccupiedError."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        never = threading.Event()
+        try:
+            while not _try(file):
+                # Nothing tells when a lock of another process is given back.
+                if patience <= 0:
+                    raise OccupiedError(self._holder())
+                never.wait(_INTERVAL)
+                patience -= _INTERVAL
+            os.truncate(file, 0)
+            os.pwrite(file, f"{self._what} (process {os.getpid()})".encode(), 0)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        return self
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _holder(self) -> str:
+        with suppress(OSError):
+            return self._path.read_text() or "another process"
+        return "another process"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _try(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def publish(url: str, address: Address) -> None:
+    """Tell other commands of this user where the service listens."""
+    path = _beside(url, ".service")
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    # Made with its mode, lest somebody reads the token before that is set.
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        json.dump(asdict(address), stream)
+    fresh.replace(path)
+
+
+def withdraw(url: str) -> None:
+    """Take back what `publish` told."""
+    _beside(url, ".service").unlink(missing_ok=True)
+
+
+def find(url: str) -> Address | None:
+    """Where a service said that it listens; it may have been killed since."""
+    try:
+        return Address(**json.loads(_beside(url, ".service").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _beside(url: str, suffix: str) -> Path:
+    file = database_file(parse_url(url))
+    return file.with_name(file.name + suffix)
