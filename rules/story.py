@@ -319,7 +319,7 @@ class _Story:
             if isinstance(entry, Occurrence):
                 assert isinstance(self.subject, Pattern)
                 self.subject.occur(entry)
-            elif entry.type.startswith(("case.", "clock.")):
+            elif _is_command(entry):
                 commands.append(entry)
             else:
                 self.subject.apply(entry, at)
@@ -1040,7 +1040,9 @@ class _Story:
         for key, known in before.items():
             if key in taken:
                 continue
-            if known.withdrawn_at is None and not key.startswith(_RETRACTED_BY_COMPARISON):
+            # What people did stays on record, even about a case that never should have been.
+            stays = key.startswith(_RETRACTED_BY_COMPARISON) or key in self._command_keys()
+            if known.withdrawn_at is None and not stays:
                 withdrawn.append(key)
                 known = known._replace(withdrawn_at=self.now)
             taken[key] = known
@@ -1079,6 +1081,10 @@ class _Story:
             self.steps = [s for s in self.steps if s.episode not in wrong or s.actor is not None]
             if not any(step.kind is not StepKind.COMMENTED for step in self.steps):
                 self.state = None
+
+    def _command_keys(self) -> set[str]:
+        said = self.document.contributions
+        return {_key(c.type.partition(".")[2], c) for c in said if _is_command(c)}
 
     def _was_opened(self, withdrawn: Sequence[str]) -> bool:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)
@@ -1226,6 +1232,10 @@ class _Story:
 _TELLING = frozenset(
     {StepKind.WATCHED, StepKind.OPENED, StepKind.ATTACHED, StepKind.RAISED, StepKind.REOPENED}
 )
+
+
+def _is_command(entry: Contribution) -> bool:
+    return entry.type.startswith(("case.", "clock."))
 
 
 def _key(verb: str, entry: Contribution) -> str:
