@@ -311,8 +311,9 @@ class Order(Facts):
                 if line is None:
                     self.unknown_lines += 1
                 else:
-                    targets.append((line, min(Decimal(part.quantity), line.expected)))
-        for line, quantity in targets:
+                    targets.append((line, Decimal(part.quantity)))
+        for line, wanted in targets:
+            quantity = min(wanted, line.expected)  # a line named twice is not called off twice
             if quantity <= 0:
                 continue
             if cancelled.by == "partner":
@@ -602,7 +603,7 @@ class Order(Facts):
             if price is None:
                 return None
             value += min(count, ordered.get(sku, ZERO)) * price
-        if trouble.unplaced > 0:
+        if trouble.unplaced > 0 and trouble.ordered > 0:
             known = self._prices()
             if known is None:
                 return None

@@ -222,6 +222,8 @@ class _Story:
         self.known_since = max((c.recorded for c in document.contributions), default=0)
         self.outcomes: Mapping[str, int] = {}
         self.steps: list[Step] = []
+        self.times: dict[str, int] = {}
+        """How often the walk has come by each key."""
         self.state: State | None = None
         self.rank = -1
         self.highest = -1
@@ -440,7 +442,10 @@ class _Story:
             self._step(StepKind.RETRACTED, f"retracted:{self.episode}", at, "proved wrong", why=why)
             self._stop_clocks()
             if best is not None:
-                self._step(StepKind.WATCHED, f"watched:{self.episode}b", at, "watched", why=why)
+                # What is left begins anew: what follows is not part of what was wrong.
+                self.episode += 1
+                self.opened_at = at
+                self._step(StepKind.WATCHED, f"watched:{self.episode}", at, "watched", why=why)
         elif self.state in cases.ACTIVE and max(hit.rank for hit in lost) >= self.rank > best:
             tier = self.policy.tiers[best]
             self._move(
@@ -517,7 +522,7 @@ class _Story:
             self.parent = None
             self._move(
                 StepKind.RAISED,
-                f"raised:{self.episode}:{best.tier}",
+                f"raised:{self.episode}",
                 best.rank,
                 at,
                 f"raised to {best.tier}",
@@ -572,6 +577,9 @@ class _Story:
         actor: str | None = None,
         note: str | None = None,
     ) -> Step:
+        times = self.times[key] = self.times.get(key, 0) + 1
+        if times > 1:
+            key = f"{key}/{times}"  # up, down and up again is told twice
         taken = self.document.taken.get(key)
         fresh = taken is None or taken.withdrawn_at is not None
         self.state = cases.after(self.state, kind) or self.state
@@ -621,11 +629,13 @@ class _Story:
         """Open, raise, escalate, reopen or move down: the tier is asked, and its clocks start."""
         was_acknowledged = self.state is State.ACKNOWLEDGED
         self._set_tier(rank)
+        # Asking another tier is another step, whatever made it be asked.
+        key = f"{key}:{self.tier}"
         step = self._step(kind, key, at, summary, why=why, rules=rules, actor=actor, note=note)
         self.visit += 1
         self.wake_at = self.paused_at = self.climb_at = None
         self.clock_base = max(step.at, step.decided_at)
-        taken = self.document.taken.get(key)
+        taken = self.document.taken.get(step.key)
         if kind is StepKind.DEESCALATED and was_acknowledged:
             self.state = step.state = State.ACKNOWLEDGED  # owned already; only the tier is lower
         if taken is not None and not step.fresh:
