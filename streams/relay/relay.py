@@ -481,10 +481,12 @@ class Relay:
             work.put(replace(entry, not_before=until, reason=reason.value))
             return
         told = [found.told_at for found in progress.values() if found.told_at is not None]
+        missed = [person for person, found in progress.items() if found.gave_up]
         # Operations in somebody's place are told so that somebody sees to it: it is not done.
         reached = any(progress[p.person].told_at for p in addressing.people if not p.last_resort)
-        if reached or (told and not any(found.gave_up for found in progress.values())):
-            sent = replace(entry, status=OutboxStatus.SENT, reason=None, not_before=None,
+        if reached or (told and not missed):
+            said = f"{', '.join(missed)}: {Reason.UNREACHABLE}" if missed else None
+            sent = replace(entry, status=OutboxStatus.SENT, reason=said, not_before=None,
                            sent_at=max(told))  # fmt: skip
             work.put(replace(sent, remind_at=_reminder_after(sent, work)))
         elif progress and all(found.dropped for found in progress.values()):
