@@ -66,6 +66,14 @@ class Entry:
     """Why somebody other than the addressee reads this, e.g. `you stand in for Ada Lovelace`."""
     would_have_told: tuple[str, ...] | None = None
     """In shadow mode the names that were not told; the reader is the redirect target."""
+    owner: str | None = None
+    """The name of whoever owns the case."""
+    earlier: tuple[str, ...] = ()
+    """What the route calls the messages about the case that stand at this place, oldest first."""
+    alert: "Entry | None" = None
+    """The newest alert or notice that this place was told of the case, where this is another."""
+    silent: bool = False
+    """Only puts right what stands there already; the reader is told nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +94,10 @@ class Message:
     """IANA name of the reader's time zone; times are shown in it."""
     sent_at: Instant
     attempt: int
-    """From 1. A later one may repeat what had arrived: a route that can look does so first."""
+    """From 1."""
     entries: tuple[Entry, ...]
+    may_have_arrived: bool = False
+    """Whether an attempt before this one may have got through: a route that can look does so."""
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -1,4 +1,4 @@
-"""The one interface behind which every route stands: terminal, webhook, later Slack and e-mail."""
+"""The one interface behind which every route stands: terminal, webhook, Slack, later e-mail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ class Sent:
 
     reference: str | None = None
     """What the route calls the message, for editing or threading (`Entry.earlier`)."""
+    rest: int | None = None
+    """Microseconds for which the route is to be left alone now, or None if it need not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,9 @@ class Retry:
     reason: str
     after: int | None = None
     """Microseconds that the other side asked to be left alone, or None if it did not say."""
+    own_turn: bool = False
+    """The other side is well, took nothing and only has others wait too: `after` is kept to the
+    moment, and the attempt does not count against the route."""
 
 
 @dataclass(frozen=True, slots=True)

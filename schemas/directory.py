@@ -1,9 +1,9 @@
 """The directory: partners, people, stand-ins and routes, as one YAML document."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.events import Moment
 from schemas.fields import Document, IntervalField, Name
@@ -30,7 +30,38 @@ class WebhookRoute(Document):
     ]
 
 
-Route = Annotated[TerminalRoute | WebhookRoute, Field(discriminator="kind")]
+class SlackRoute(Document):
+    """Messages go to a channel or, as direct messages, to one Slack user."""
+
+    kind: Literal["slack"]
+    channel: Annotated[
+        str | None,
+        Field(pattern=r"^[CGD][A-Z0-9]{2,20}$", description="Id of a channel, such as C024BE91L."),
+    ] = None
+    user: Annotated[
+        str | None,
+        Field(pattern=r"^[UW][A-Z0-9]{2,20}$", description="Member id of a user, e.g. U061F7AUR."),
+    ] = None
+    team: Annotated[
+        str | None,
+        Field(pattern=r"^[TE][A-Z0-9]{2,20}$", description="Id of the workspace, e.g. T012AB3C4."),
+    ] = None
+    token_env: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Z_][A-Z0-9_]*$",
+            description="Environment variable with the bot token (xoxb-...) of the workspace.",
+        ),
+    ] = "SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not what it holds
+
+    @model_validator(mode="after")
+    def _leads_to_one_place(self) -> Self:
+        if (self.channel is None) == (self.user is None):
+            raise ValueError("a slack route names either a channel or a user")
+        return self
+
+
+Route = Annotated[TerminalRoute | WebhookRoute | SlackRoute, Field(discriminator="kind")]
 
 
 class Absence(Document):

@@ -30,6 +30,11 @@ def bundle_of(keys: Iterable[str]) -> str:
     return _digest(*sorted(keys))
 
 
+def place_of(route: str) -> str:
+    """Where a recorded route leads, whatever its number among a person's routes."""
+    return route.partition(" ")[2]
+
+
 def _digest(*parts: str) -> str:
     # The length before each part: without it ("a", "bc") and ("ab", "c") would be one key.
     text = "".join(f"{len(part)}:{part}" for part in parts)
@@ -69,6 +74,7 @@ class History:
         self._entries: dict[str, OutboxEntry] = {}
         self._by_case: dict[str, dict[str, OutboxEntry]] = defaultdict(dict)
         self._rows: dict[str, list[DeliveryRow]] = defaultdict(list)
+        self._references: dict[tuple[str | None, str], dict[str, None]] = defaultdict(dict)
         for entry in entries:
             self.put(entry)
         for row in rows:
@@ -84,6 +90,8 @@ class History:
     def add(self, row: DeliveryRow) -> None:
         """Remember a row; rows come in the order in which they are written."""
         self._rows[row.effect_id].append(row)
+        if row.reference is not None:
+            self._references[row.case_id, place_of(row.route)][row.reference] = None
 
     def entry(self, effect_id: str) -> OutboxEntry:
         """An entry as it is now."""
@@ -164,6 +172,41 @@ class History:
             if other.effect.step == effect.step and other_id != effect.effect_id
             for row in self._rows[other_id]
         )
+
+    def references(self, case_id: str | None, place: str) -> tuple[str, ...]:
+        """What a route calls the messages about a case at a place, oldest first."""
+        return tuple(self._references.get((case_id, place), ())) if case_id is not None else ()
+
+    def alert_at(self, case_id: str | None, place: str) -> Effect | None:
+        """The newest alert or notice about a case that reached anybody at a place."""
+        if case_id is None:
+            return None
+        told = (
+            entry
+            for entry in self._by_case[case_id].values()
+            if sort(entry.effect.kind) == "alert"
+            and any(row.status in _TOLD and place_of(row.route) == place
+                    for row in self._rows[entry.effect.effect_id])
+        )  # fmt: skip
+        newest = max(told, key=lambda entry: entry.seq, default=None)
+        return None if newest is None else newest.effect
+
+    def told_at(
+        self, effect: Effect, reminder: int, place: str, *, shadow: bool
+    ) -> DeliveryRow | None:
+        """The row by which a place has the same news already, told to somebody else there."""
+        others = {effect.effect_id: effect}
+        if effect.case_id is not None:
+            others |= {key: entry.effect for key, entry in self._by_case[effect.case_id].items()}
+        for other in others.values():
+            if (other.step, sort(other.kind)) != (effect.step, sort(effect.kind)):
+                continue
+            for row in self._rows[other.effect_id]:
+                told = row.status in _TOLD and place_of(row.route) == place
+                same = row.idempotency_key == key_of(other.effect_id, row.person, reminder)
+                if told and same and (row.status is DeliveryStatus.WOULD_HAVE_TOLD) == shadow:
+                    return row
+        return None
 
     def newer_waits(self, entry: OutboxEntry) -> bool:
         """Whether a later effect of the same sort waits for the same role."""

@@ -1,16 +1,16 @@
 """Effects become the messages that notifiers send."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlsplit
 
 from notifiers.message import Entry, EntryKind, Message
 from rules.decision import CaseRow, Effect, EffectKind
-from schemas.directory import Route, TerminalRoute, WebhookRoute
+from schemas.directory import Route, SlackRoute, TerminalRoute, WebhookRoute
 from schemas.time import Instant
 from streams.relay.addressing import Addressee, Addressing
-from streams.relay.history import Progress, bundle_of, key_of
+from streams.relay.history import History, Progress, bundle_of, key_of, place_of
 from streams.relay.house import House
 from streams.store import DeliveryStatus
 
@@ -38,6 +38,8 @@ class Job:
     """Whether no route comes after it."""
     progress: Progress
     """How far it had come before."""
+    silent: bool = False
+    """Only puts right what the person sees already (`Entry.silent`)."""
 
     @property
     def person(self) -> str:
@@ -53,6 +55,11 @@ class Job:
     def route_name(self) -> str:
         """The route as records show it."""
         return route_name(self.number, self.route)
+
+    @property
+    def place(self) -> str:
+        """Where the route leads, whoever reads there."""
+        return place_of(self.route_name)
 
     @property
     def attempts(self) -> int:
@@ -101,6 +108,11 @@ class Letter:
         return self.key if len(self.jobs) > 1 else None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it only puts right what stands there already."""
+        return self.jobs[0].silent
+
+    @property
     def status(self) -> DeliveryStatus:
         """What is recorded once it has arrived."""
         if self.jobs[0].addressee.would_have_told is not None:
@@ -115,6 +127,9 @@ def route_name(number: int, route: Route) -> str:
             return f"{number} terminal"
         case WebhookRoute():
             return f"{number} webhook {_host(route.url)}".rstrip()
+        case SlackRoute():
+            team = f"{route.team}/" if route.team else ""
+            return f"{number} slack {team}{route.channel or route.user}"
 
 
 def _host(url: str) -> str:
@@ -124,18 +139,43 @@ def _host(url: str) -> str:
         return ""
 
 
-def compose(letter: Letter, cases: Mapping[str, CaseRow], house: House, now: Instant) -> Message:
-    """The message of a letter, in the light of the cases as they stand."""
+def compose(
+    letter: Letter,
+    cases: Mapping[str, CaseRow],
+    house: House,
+    history: History,
+    now: Instant,
+    up_since: Instant,
+) -> Message:
+    """The message of a letter, in the light of the cases as they stand.
+
+    What was decided before `up_since` may have been sent by a process that ended before it could
+    write that down.
+    """
     person = letter.jobs[0].addressee.person
+    attempt = 1 + max(job.progress.tries for job in letter.jobs)
     return Message(
         idempotency_key=letter.key,
         person=person,
         name=house.name(person),
         zone=house.zone(person),
         sent_at=now,
-        attempt=1 + max(job.progress.tries for job in letter.jobs),
-        entries=tuple(_entry(job, job.case(cases), house) for job in letter.jobs),
+        attempt=attempt,
+        entries=tuple(_told(job, job.case(cases), house, history) for job in letter.jobs),
+        may_have_arrived=attempt > 1 or any(j.effect.created_at < up_since for j in letter.jobs),
     )
+
+
+def _told(job: Job, case: CaseRow | None, house: House, history: History) -> Entry:
+    entry = _entry(job, case, house)
+    earlier = history.references(job.effect.case_id, job.place)
+    if not earlier:
+        return entry
+    alert = history.alert_at(job.effect.case_id, job.place)
+    before = None
+    if alert is not None and alert.effect_id != job.effect.effect_id:
+        before = _entry(replace(job, effect=alert, reminder=0), case, house)
+    return replace(entry, earlier=earlier, alert=before, silent=job.silent)
 
 
 def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
@@ -146,6 +186,7 @@ def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
     if headline and partner and headline.startswith(partner):  # readers know names, not ids
         headline = name + headline.removeprefix(partner)
     state = effect.state or (case.state if case else None)
+    owner = case.owner if case else None
     return Entry(
         effect_id=effect.effect_id,
         idempotency_key=job.key,
@@ -168,6 +209,7 @@ def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
         state=None if state is None else state.value,
         on_behalf=job.addressee.on_behalf,
         would_have_told=job.addressee.would_have_told,
+        owner=None if owner is None else house.name(owner),
     )
 
 

@@ -4,8 +4,8 @@ It picks who, when and how, never what. One pass looks at everything that is due
 
 1. who is told (`addressing`), and whether it is still true (`overtaken`);
 2. what is put off: back-off, a busy route, quiet hours, bundling (`windows`);
-3. what goes out now, the urgent and the highest tier first, each person's messages in order and
-   different people's side by side;
+3. what goes out now, the urgent and the highest tier first: in order to each person, and to each
+   place that several people read, side by side for different ones;
 4. what came of it, recorded after each message.
 
 A crash between sending and recording leads to a second attempt under the same key (`history`).
@@ -22,11 +22,11 @@ from typing import Protocol, assert_never
 
 from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
 from rules.decision import CaseRow, EffectKind
-from schemas.directory import Route
+from schemas.directory import Route, SlackRoute
 from schemas.time import Instant, iso
 from streams.relay.addressing import FOLLOW_UPS, Addressee, Addressing, address, is_shadow
 from streams.relay.backoff import Backoff
-from streams.relay.history import NOBODY, History, key_of
+from streams.relay.history import NOBODY, History, Progress, key_of, place_of
 from streams.relay.house import House
 from streams.relay.letters import Job, Letter, compose, grouped, route_name
 from streams.relay.overtaken import overtaken
@@ -129,10 +129,13 @@ class Relay:
         # Held in memory only: after a restart something is tried early, which does no harm.
         self._wait: dict[str, tuple[Instant, Reason]] = {}
         self._busy: dict[Route, Instant] = {}
+        self._pace: dict[Route, int] = {}
+        self._up_since: Instant | None = None
 
     async def run_once(self, now: Instant) -> RelayReport:
         """Do everything that is due at `now`."""
         report = RelayReport()
+        self._up_since = self._up_since or now
         self._busy = {route: until for route, until in self._busy.items() if until > now}
         self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
         while due := self._due(now):
@@ -219,7 +222,10 @@ class Relay:
         if progress.is_settled or self._wait.get(key, (work.now,))[0] > work.now:
             return
         if reason := _not_for(entry, addressee, work):
-            self._drop_person(entry, person, reminder, reason, work, report)
+            if job := _put_right(entry, addressee, reason, progress, work):
+                work.jobs.append(job)
+            else:
+                self._drop_person(entry, person, reminder, reason, work, report)
             return
         routes = work.house.routes(person)
         untried = (n for n, route in enumerate(routes, 1)
@@ -310,25 +316,31 @@ class Relay:
 
     async def _send_all(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
         await self._flush(work)
-        by_person: dict[str, list[Letter]] = {}
+        lanes: dict[str | Route, list[Letter]] = {}
         for letter in sorted(letters, key=lambda letter: _order(letter.jobs[0], work)):
-            by_person.setdefault(letter.person, []).append(letter)
+            lanes.setdefault(_lane(letter), []).append(letter)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for person in by_person.values():
-                    tasks.create_task(self._send_in_order(person, work, report))
+                for lane in lanes.values():
+                    tasks.create_task(self._send_in_order(lane, work, report))
         except BaseExceptionGroup as group:
             # The first is the cause; the others were cancelled or failed for the same reason.
             raise group.exceptions[0] from None
 
     async def _send_in_order(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
+        queue = 0
         for planned in letters:
             letter, cases = self._still_true(planned, work, report)
             if letter is not None:
                 route = letter.jobs[0].route
-                if (busy := self._busy.get(route)) is not None:
+                if told := _told_there(letter, work):
+                    self._share(letter, told, work, report)
+                elif (busy := self._busy.get(route)) is not None:
+                    # Each gets a turn of its own, so that no pass looks at the whole queue again.
+                    turn = Instant(busy + queue * self._pace.get(route, 0))
+                    queue += 1
                     for job in letter.jobs:
-                        self._defer(job, busy, Reason.ROUTE_BUSY, work, report)
+                        self._defer(job, turn, Reason.ROUTE_BUSY, work, report)
                 else:
                     outcome = await self._send(letter, cases, work)
                     self._take_in(letter, outcome, work, report)
@@ -347,7 +359,8 @@ class Relay:
         for job in letter.jobs:
             entry, case = work.history.entry(job.effect.effect_id), job.case(cases)
             over = overtaken(job.effect, case, newer_waits=False)
-            over = over or _not_for(entry, job.addressee, work)
+            if not job.silent:
+                over = over or _not_for(entry, job.addressee, work)
             if over:
                 self._drop_person(entry, job.person, job.reminder, over, work, report)
             else:
@@ -359,7 +372,8 @@ class Relay:
         notifier = self._notifiers.get(route.kind)
         if notifier is None:
             return Failed(f"no {route.kind} is set up here")
-        message = compose(letter, cases, work.house, work.now)
+        assert self._up_since is not None, "only a run sends"
+        message = compose(letter, cases, work.house, work.history, work.now, self._up_since)
         try:
             return await notifier.send(message, route)
         except Exception as error:  # noqa: BLE001 - one broken route must not silence the others
@@ -368,40 +382,80 @@ class Relay:
 
     def _take_in(self, letter: Letter, outcome: Outcome, work: _Pass, report: RelayReport) -> None:
         """Write down what came of a letter."""
+        route = letter.jobs[0].route
         match outcome:
-            case Sent():
+            case Sent(reference, rest):
+                if rest is not None:
+                    self._busy[route] = Instant(work.now + rest)
+                    self._pace[route] = rest
+                if letter.is_silent:
+                    self._end_silently(letter, work, report)
+                    return
                 report.messages += 1
                 for job in letter.jobs:
                     report.sent += 1
                     report.reminded += job.reminder > 0
                     report.bundled += letter.bundle_id is not None
-                    self._add(job, letter.status, job.how_found(work.addressed), letter, work)
+                    detail = job.how_found(work.addressed)
+                    self._add(job, letter.status, detail, letter, work, reference)
+            case Retry(_, int() as after, own_turn=True):
+                report.failed += 1
+                turn = self._busy[route] = Instant(work.now + max(after, 1))
+                for job in letter.jobs:
+                    self._defer(job, turn, Reason.ROUTE_BUSY, work, report)
             case Retry(reason, asked):
                 report.failed += 1
                 attempt = 1 + max(job.attempts for job in letter.jobs)
                 wait = self._backoff.wait(attempt, self._random, asked)
                 until = Instant(work.now + wait)
                 rest = self._backoff.first if asked is None else asked
-                self._busy[letter.jobs[0].route] = Instant(work.now + max(rest, 1))
+                self._busy[route] = Instant(work.now + max(rest, 1))
                 for job in letter.jobs:
                     self._add(job, _Status.FAILED, reason, letter, work)
-                    if job.attempts + 1 >= self._backoff.most(is_last=job.is_last):
+                    if job.attempts + 1 < self._backoff.most(is_last=job.is_last):
+                        self._wait[job.key] = until, Reason.BACKING_OFF
+                    elif letter.is_silent:
+                        self._end_silently(letter, work, report)
+                    else:
                         self._add(
                             job, _Status.GIVEN_UP, f"last of too many: {reason}", letter, work
                         )
-                    else:
-                        self._wait[job.key] = until, Reason.BACKING_OFF
             case Failed(reason):
                 report.failed += 1
                 for job in letter.jobs:
-                    self._add(job, _Status.GIVEN_UP, reason, letter, work)
+                    status = _Status.FAILED if letter.is_silent else _Status.GIVEN_UP
+                    self._add(job, status, reason, letter, work)
+                if letter.is_silent:
+                    self._end_silently(letter, work, report)
             case _:
                 assert_never(outcome)
+
+    def _end_silently(self, letter: Letter, work: _Pass, report: RelayReport) -> None:
+        """Nobody was told anything, whether or not what they see could be put right."""
+        for job in letter.jobs:
+            entry = work.history.entry(job.effect.effect_id)
+            self._drop_person(entry, job.person, job.reminder, Reason.OWN_CHANGE, work, report)
+
+    def _share(
+        self, letter: Letter, told: list[DeliveryRow], work: _Pass, report: RelayReport
+    ) -> None:
+        """Record that a person reads what somebody else was told at the same place."""
+        for job, row in zip(letter.jobs, told, strict=True):
+            report.sent += 1
+            report.reminded += job.reminder > 0
+            detail = f"stands where {work.house.name(row.person)} was told"
+            self._add(job, letter.status, detail, letter, work, row.reference)
 
     # -- writing down --------------------------------------------------------------------------
 
     def _add(
-        self, job: Job, status: DeliveryStatus, detail: str | None, letter: Letter, work: _Pass
+        self,
+        job: Job,
+        status: DeliveryStatus,
+        detail: str | None,
+        letter: Letter,
+        work: _Pass,
+        reference: str | None = None,
     ) -> None:
         work.add(
             DeliveryRow(
@@ -416,6 +470,7 @@ class Relay:
                 attempt=job.progress.tries + 1,
                 bundle_id=letter.bundle_id,
                 detail=detail,
+                reference=reference,
             )
         )
 
@@ -553,6 +608,44 @@ def _not_for(entry: OutboxEntry, addressee: Addressee, work: _Pass) -> Reason | 
     return None
 
 
+def _put_right(
+    entry: OutboxEntry, addressee: Addressee, reason: Reason, progress: Progress, work: _Pass
+) -> Job | None:
+    """A job that changes in place what a person sees of a case that they changed themselves."""
+    effect = entry.effect
+    if reason is not Reason.OWN_CHANGE or effect.kind not in FOLLOW_UPS:
+        return None
+    for number, route in enumerate(work.house.routes(addressee.person), 1):
+        place = place_of(route_name(number, route))
+        if isinstance(route, SlackRoute) and work.history.references(effect.case_id, place):
+            return Job(entry.seq, effect, addressee, 0, number, route, is_last=True,
+                       progress=progress, silent=True)  # fmt: skip
+    return None
+
+
+def _told_there(letter: Letter, work: _Pass) -> list[DeliveryRow] | None:
+    """The rows by which everything in a letter stands already at the place it would go to."""
+    if not isinstance(letter.jobs[0].route, SlackRoute) or letter.is_silent:
+        return None
+    shadow = letter.jobs[0].addressee.would_have_told is not None
+    rows = [
+        row
+        for job in letter.jobs
+        if (row := work.history.told_at(job.effect, job.reminder, job.place, shadow=shadow))
+    ]
+    return rows if len(rows) == len(letter.jobs) else None
+
+
+def _lane(letter: Letter) -> str | Route:
+    """Letters of one lane go out one after the other.
+
+    A Slack channel is one for everybody who reads it: it keeps one message for a case, and takes
+    one a second.
+    """
+    route = letter.jobs[0].route
+    return route if isinstance(route, SlackRoute) else letter.person
+
+
 def _reminder_after(entry: OutboxEntry, work: _Pass) -> Instant | None:
     """When an alert that was just sent is first told again."""
     effect = entry.effect
@@ -597,7 +690,7 @@ def _sorted_out(
     bundles = work.house.bundles(person)
     alone, rest, again = [], [], dict[str, list[Job]]()
     for job in jobs:
-        if job.effect.urgent or not bundles or job.tried_alone:
+        if job.effect.urgent or job.silent or not bundles or job.tried_alone:
             alone.append(job)
         elif (bundle_id := job.progress.bundle_id) is not None:
             again.setdefault(bundle_id, []).append(job)
