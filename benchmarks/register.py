@@ -40,7 +40,9 @@ def fill(store: Store, house: House, orders: int, open_orders: int = load.LAG) -
 
 def check(house: House, orders: int = 300) -> None:
     """Raise AssertionError unless `fill` makes the rows that `Handler.take` writes."""
-    numbers = [n for n in range(2 * orders) if not (load.order(n).is_late or load.order(n).is_short)]
+    numbers = [
+        n for n in range(2 * orders) if not (load.order(n).is_late or load.order(n).is_short)
+    ]
     sample, delivered = numbers[:orders], numbers[: orders // 2]
     expected = {}
     for n in sample:

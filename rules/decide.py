@@ -6,6 +6,7 @@ made it raise and those that follow it are set aside, with the reason.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rules.decision import (
     CaseRow,
@@ -32,14 +33,12 @@ from schemas.time import Instant
 EMPTY = Document([], {}, [])
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A statement with where it came from: its bytes are kept if its subject has a case."""
 
     statement: Statement
-    index: int
+    place: int
     """Its record's place in the batch; -1 for what Detente says itself."""
-    type: str
     value: bytes
     input: str
     position: str
@@ -218,13 +217,13 @@ class Decider:
                 known[said.source, said.id] = said
                 fresh.append(item)
             elif earlier.same_content(said):
-                self.decision.verdicts.duplicate.add(item.index)
+                self.decision.verdicts.duplicate.add(item.place)
             else:
                 reason = (
                     f"{said.source} sent the id {said.id!r} before, with other content; "
                     "a correction needs an id of its own"
                 )
-                self.decision.verdicts.conflict[item.index] = reason
+                self.decision.verdicts.conflict[item.place] = reason
                 self._reject(item, key, reason, "conflicting duplicate")
         return fresh
 
@@ -269,7 +268,7 @@ class Decider:
                 error = raised
                 for later in items[n:]:
                     reason = f"deciding {key} failed: {type(error).__name__}: {error}"
-                    self.decision.verdicts.failed[later.index] = reason
+                    self.decision.verdicts.failed[later.place] = reason
                     self._reject(later, key, reason, "deciding failed")
                 break
             good.append(item.statement.contribution)

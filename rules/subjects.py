@@ -6,7 +6,6 @@ without a time as its text (the partner's zone says which instant it is when it 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -207,8 +206,7 @@ class Occurred(NamedTuple):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """An event as the core takes it: the subject it is about and what it contributes."""
 
     key: str
@@ -249,107 +247,102 @@ def _lines(lines: tuple[ev.OrderLine, ...] | None) -> list[list[Any]] | None:
 def _parts(lines: tuple[ev.LineQuantity, ...] | None) -> list[list[Any]] | None:
     if not lines:
         return None
+    return [[line.line_id, line.sku, str(line.quantity), None] for line in lines]
+
+
+def _came(lines: tuple[ev.DeliveredLine, ...] | None) -> list[list[Any]] | None:
+    if not lines:
+        return None
     return [
-        [line.line_id, line.sku, str(line.quantity), _text(getattr(line, "damaged", None))]
+        [
+            line.line_id,
+            line.sku,
+            str(line.quantity),
+            None if line.damaged is None else str(line.damaged),
+        ]
         for line in lines
     ]
 
 
-def _placed(d: ev.OrderPlaced) -> tuple[Any, ...]:
-    return (_when(d.promised_at), d.currency, _lines(d.lines))
-
-
-def _completed(d: ev.DeliveryCompleted) -> tuple[Any, ...]:
-    return (d.delivery_id, _when(d.delivered_at), _parts(d.lines), d.final)
-
-
-def _declared(d: ev.DisruptionDeclared) -> tuple[Any, ...]:
+def _declared(d: ev.DisruptionDeclared) -> list[Any]:
     if d.scope is not None:
-        return (d.severity, d.summary, "all", [])
+        return [d.severity, d.summary, "all", []]
     if d.carrier is not None:
-        return (d.severity, d.summary, "carrier", [d.carrier])
+        return [d.severity, d.summary, "carrier", [d.carrier]]
     if d.lane is not None:
-        return (d.severity, d.summary, "lane", [d.lane])
+        return [d.severity, d.summary, "lane", [d.lane]]
     if d.partner_ids is not None:
-        return (d.severity, d.summary, "partner", sorted(set(d.partner_ids)))
-    return (d.severity, d.summary, "order", sorted(set(d.order_ids or ())))
+        return [d.severity, d.summary, "partner", sorted(set(d.partner_ids))]
+    return [d.severity, d.summary, "order", sorted(set(d.order_ids or ()))]
 
 
-_Rule = tuple[Kind, Callable[[Any], str], Callable[[Any], tuple[Any, ...]]]
+_Rule = tuple[Kind, str | None, Callable[[Any], list[Any]]]
 
-#: Event type to the kind of its subject, the subject's name, and the contribution's payload.
+#: Event type to the kind of its subject, the field that names it, and the contribution's payload.
 _SHAPES: dict[str, _Rule] = {
-    "order.placed": (Kind.ORDER, lambda d: d.order_id, _placed),
-    "delivery.completed": (Kind.ORDER, lambda d: d.order_id, _completed),
+    "order.placed": (
+        Kind.ORDER,
+        "order_id",
+        lambda d: [_when(d.promised_at), d.currency, _lines(d.lines)],
+    ),
+    "delivery.completed": (
+        Kind.ORDER,
+        "order_id",
+        lambda d: [d.delivery_id, _when(d.delivered_at), _came(d.lines), d.final],
+    ),
     "order.amended": (
         Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (_when(d.promised_at), _lines(d.lines), d.agreed_by.value),
+        "order_id",
+        lambda d: [_when(d.promised_at), _lines(d.lines), d.agreed_by.value],
     ),
     "order.impacted": (
         Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (
+        "order_id",
+        lambda d: [
             d.report_id,
             d.kind.value,
             _parts(d.lines),
             _text(d.quantity),
             _text(d.impact_percent),
             d.note,
-        ),
+        ],
     ),
     "order.cancelled": (
         Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (d.by.value, _parts(d.lines), d.reason),
+        "order_id",
+        lambda d: [d.by.value, _parts(d.lines), d.reason],
     ),
     "delivery.dispatched": (
         Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (d.delivery_id, d.carrier, d.lane, _when(d.eta)),
+        "order_id",
+        lambda d: [d.delivery_id, d.carrier, d.lane, _when(d.eta)],
     ),
     "delivery.rescheduled": (
         Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (d.delivery_id, _when(d.eta), d.reason),
+        "order_id",
+        lambda d: [d.delivery_id, _when(d.eta), d.reason],
     ),
-    "delivery.failed": (
-        Kind.ORDER,
-        lambda d: d.order_id,
-        lambda d: (d.delivery_id, d.reason),
-    ),
+    "delivery.failed": (Kind.ORDER, "order_id", lambda d: [d.delivery_id, d.reason]),
     "ticket.opened": (
         Kind.TICKET,
-        lambda d: d.ticket_id,
-        lambda d: (d.order_id, d.category, d.severity, d.channel, bool(d.urgent), d.summary),
+        "ticket_id",
+        lambda d: [d.order_id, d.category, d.severity, d.channel, bool(d.urgent), d.summary],
     ),
-    "ticket.message": (
-        Kind.TICKET,
-        lambda d: d.ticket_id,
-        lambda d: (d.author.value, d.kind.value),
-    ),
+    "ticket.message": (Kind.TICKET, "ticket_id", lambda d: [d.author.value, d.kind.value]),
     "ticket.status": (
         Kind.TICKET,
-        lambda d: d.ticket_id,
-        lambda d: (d.status.value, d.category, d.severity),
+        "ticket_id",
+        lambda d: [d.status.value, d.category, d.severity],
     ),
     "touchpoint.held": (
         Kind.TOUCHPOINTS,
-        lambda d: "",
-        lambda d: (d.kind, _when(d.held_at), d.note),
+        None,
+        lambda d: [d.kind, _when(d.held_at), d.note],
     ),
-    "touchpoint.skipped": (
-        Kind.TOUCHPOINTS,
-        lambda d: "",
-        lambda d: (d.kind, d.agreed_by, d.note),
-    ),
-    "disruption.declared": (Kind.DISRUPTION, lambda d: d.disruption_id, _declared),
-    "disruption.cleared": (Kind.DISRUPTION, lambda d: d.disruption_id, lambda d: (d.summary,)),
-    "metric.reported": (
-        Kind.METRIC,
-        lambda d: d.metric,
-        lambda d: (str(d.value), d.unit, d.period),
-    ),
+    "touchpoint.skipped": (Kind.TOUCHPOINTS, None, lambda d: [d.kind, d.agreed_by, d.note]),
+    "disruption.declared": (Kind.DISRUPTION, "disruption_id", _declared),
+    "disruption.cleared": (Kind.DISRUPTION, "disruption_id", lambda d: [d.summary]),
+    "metric.reported": (Kind.METRIC, "metric", lambda d: [str(d.value), d.unit, d.period]),
 }
 
 #: What a command carries besides its actor and note.
@@ -361,22 +354,27 @@ def is_command(event: Event) -> bool:
     return event.type not in _SHAPES
 
 
-def state_subject(event: Event, recorded: Instant) -> Statement:
-    """What an event of the trade contributes, and to which subject."""
-    kind, name, payload = _SHAPES[event.type]
-    data = event.data
-    partner_id = getattr(data, "partner_id", "")  # a disruption has no partner of its own
+def state_subject(event: Event, recorded: Instant | None) -> Statement:
+    """What an event of the trade contributes, and to which subject.
+
+    Without `recorded` it counts as recorded at its own time.
+    """
+    event_type = event.type
+    kind, name, payload = _SHAPES[event_type]
+    data: Any = event.data
+    partner_id = "" if kind is Kind.DISRUPTION else data.partner_id  # it has no partner of its own
+    time = to_instant(event.time)
     return Statement(
-        subject_key(kind, partner_id, name(data)),
+        subject_key(kind, partner_id, "" if name is None else getattr(data, name)),
         kind,
         partner_id,
         Contribution(
-            event.type,
+            event_type,
             event.source,
             event.id,
-            to_instant(event.time),
-            recorded,
-            list(payload(data)),
+            time,
+            time if recorded is None else recorded,
+            payload(data),
         ),
     )
 

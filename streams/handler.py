@@ -6,8 +6,8 @@ every command take this road.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from rules.decide import Decider, Taken
 from rules.decision import CaseRow, Changes, Kind, Occurrence, Parked, Rejected, State, SubjectRow
@@ -32,6 +32,7 @@ from rules.world import DisruptionSpan, Horizon, World
 from schemas.events import Event, Malformed, UnknownType, parse_event, unknown_fields
 from schemas.time import Instant, to_instant
 from streams import outcome as out
+from streams.collector import uncollected
 from streams.outcome import Outcome
 from streams.records import KEPT_BYTES, RawRecord, RejectedRecord
 from streams.store import LostRace, Store, Transaction
@@ -46,11 +47,25 @@ _SETTLED = (State.RESOLVED, State.CLOSED)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    record: RawRecord
-    index: int
+class _Command(NamedTuple):
+    """A command as it was read: whom it is about is known once the store has been asked."""
+
     event: Event
+    place: int
+    record: RawRecord
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch as it was read, before anything is loaded. The same for every attempt to store it."""
+
+    now: Instant
+    outcomes: list[Outcome]
+    stated: list[Taken] = field(default_factory=list)
+    """What events of the trade say."""
+    commands: list[_Command] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class Handler:
@@ -86,43 +101,54 @@ class Handler:
 
     def take(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> list[Outcome]:
         """Take a batch: one transaction, committed when this returns; one outcome per record."""
-        outcomes: list[Outcome] = [out.Accepted()] * len(records)
-        changes = Changes()
-        events: list[_Parsed] = []
-        for index, record in enumerate(records):
+        with uncollected():
+            batch = self._read(records, now)
+            return self._retrying(lambda: self._take(batch))
+
+    def _read(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> _Batch:
+        """Parse the records, and keep of each event only what it says: the whole is far larger."""
+        batch = _Batch(now, [out.Accepted()] * len(records))
+        recorded = None if self.virtual else now
+        stated = batch.stated
+        for place, record in enumerate(records):
             if isinstance(record, RejectedRecord):
-                outcomes[index] = out.Refused(record.reason)
-                self._refuse(changes, record, record.reason, "malformed", now)
+                batch.outcomes[place] = out.Refused(record.reason)
+                self._refuse(batch, record, record.reason, "malformed")
                 continue
             event = parse_event(record.value)
             if isinstance(event, Malformed):
-                outcomes[index] = out.Refused(str(event), event.problems)
-                self._refuse(changes, record, str(event), "malformed", now)
+                batch.outcomes[place] = out.Refused(str(event), event.problems)
+                self._refuse(batch, record, str(event), "malformed")
             elif isinstance(event, UnknownType):
-                outcomes[index] = out.SetAside(str(event))
-                self._refuse(changes, record, str(event), "unknown type", now)
-                _count(changes, "unknown type", "", event.type)
+                batch.outcomes[place] = out.SetAside(str(event))
+                self._refuse(batch, record, str(event), "unknown type")
+                _count(batch.counts, "unknown type", "", event.type)
+            elif is_command(event):
+                batch.commands.append(_Command(event, place, record))
             else:
-                events.append(_Parsed(record, index, event))
-        if self.virtual and events:
-            now = max(to_instant(parsed.event.time) for parsed in events)
-        return self._retrying(lambda: self._take(records, events, changes, outcomes, now))
+                statement = state_subject(event, recorded)
+                stated.append(Taken(statement, place, record.value, record.input, record.position))
+                for name in unknown_fields(event):
+                    _count(batch.counts, "unknown field", event.source, f"{event.type}.{name}")
+        if self.virtual and (stated or batch.commands):
+            batch.now = Instant(
+                max(
+                    [item.statement.contribution.time for item in stated]
+                    + [to_instant(command.event.time) for command in batch.commands]
+                )
+            )
+        return batch
 
-    def _take(
-        self,
-        records: Sequence[RawRecord | RejectedRecord],
-        events: Sequence[_Parsed],
-        refused: Changes,
-        outcomes: Sequence[Outcome],
-        now: Instant,
-    ) -> list[Outcome]:
-        answers = list(outcomes)
+    def _take(self, batch: _Batch) -> list[Outcome]:
+        now = batch.now
+        answers = list(batch.outcomes)
         with self.store.transaction() as tx:
             decider = self._decider(now)
             changes = decider.decision.changes
-            changes.rejected += refused.rejected
-            changes.counts.update(refused.counts)
-            taken = self._state(tx, events, changes, answers, now)
+            changes.rejected += batch.rejected
+            changes.counts.update(batch.counts)
+            taken = self._with_commands(tx, batch, changes, answers)
+            self._count_events(changes, taken, now)
             keys = {item.statement.key for item in taken}
             rows = tx.load_subjects(keys)
             taken = self._hold_back(tx, taken, changes, answers, now)
@@ -131,80 +157,70 @@ class Handler:
             if declared:
                 decider.take(declared, rows)
                 self._know_disruptions(decider, decider.decision.subjects.values())
-            decider.take((i for i in taken if i.statement.kind is not Kind.DISRUPTION), rows)
+                taken = [item for item in taken if item.statement.kind is not Kind.DISRUPTION]
+            decider.take(taken, rows)
             versions = self._settle(tx, decider, rows, now)
             verdicts = decider.decision.verdicts
-            for index in verdicts.duplicate:
-                answers[index] = out.Duplicate()
-            for index, reason in verdicts.conflict.items():
-                answers[index] = out.Conflict(reason)
-            for index, reason in verdicts.failed.items():
-                answers[index] = out.SetAside(reason)
-            changes.accepted = sum(isinstance(a, out.Accepted | out.Parked) for a in answers)
+            for place in verdicts.duplicate:
+                answers[place] = out.Duplicate()
+            for place, reason in verdicts.conflict.items():
+                answers[place] = out.Conflict(reason)
+            for place, reason in verdicts.failed.items():
+                answers[place] = out.SetAside(reason)
+            changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
             changes.duplicates = len(verdicts.duplicate)
             tx.write(decider.decision.finish(), versions)
         self._after(decider)
         return answers
 
-    def _state(
-        self,
-        tx: Transaction,
-        events: Sequence[_Parsed],
-        changes: Changes,
-        answers: list[Outcome],
-        now: Instant,
+    def _with_commands(
+        self, tx: Transaction, batch: _Batch, changes: Changes, answers: list[Outcome]
     ) -> list[Taken]:
-        """What the events say of which subjects; commands find theirs by the case's id."""
-        latest = now + self.world.policies.newest.document.patience.future_tolerance.amount
-        targets = {command_target(p.event) for p in events if is_command(p.event)}
-        subjects = tx.subjects_of_cases(targets) if targets else {}
-        taken = []
-        for parsed in events:
-            event = parsed.event
-            record = parsed.record
-            recorded = to_instant(event.time) if self.virtual else now
-            if is_command(event):
-                row = subjects.get(command_target(event))
-                if row is None:
-                    answers[parsed.index] = self._park(changes, parsed, now)
-                    continue
-                statement = state_command(event, recorded, row.key, self.world.recipients.roles_of)
-            else:
-                statement = state_subject(event, recorded)
-            taken.append(
-                Taken(
-                    statement,
-                    parsed.index,
-                    event.type,
-                    record.value,
-                    record.input,
-                    record.position,
-                )
-            )
-            self._count_event(changes, event, statement, latest, now)
+        """What all events of the batch say; commands find their subjects by the case's id."""
+        if not batch.commands:
+            return batch.stated
+        subjects = tx.subjects_of_cases({command_target(c.event) for c in batch.commands})
+        taken = list(batch.stated)
+        for event, place, record in batch.commands:
+            row = subjects.get(command_target(event))
+            if row is None:
+                answers[place] = self._park(changes, event, record, batch.now)
+                continue
+            recorded = to_instant(event.time) if self.virtual else batch.now
+            statement = state_command(event, recorded, row.key, self.world.recipients.roles_of)
+            taken.append(Taken(statement, place, record.value, record.input, record.position))
+            for name in unknown_fields(event):
+                _count(changes.counts, "unknown field", event.source, f"{event.type}.{name}")
+        taken.sort(key=lambda item: item.place)
         return taken
 
-    def _count_event(
-        self, changes: Changes, event: Event, statement: Statement, latest: int, now: Instant
-    ) -> None:
-        _count(changes, "event", event.source, event.type)
-        time = statement.contribution.time
-        if time > latest:
-            _count(changes, "stamped in the future", event.source, event.type)
-        else:
-            known = changes.seen.get(event.source)
-            newest = time if known is None or time > known[0] else known[0]
-            changes.seen[event.source] = (Instant(newest), now)
-        for name in unknown_fields(event):
-            _count(changes, "unknown field", event.source, f"{event.type}.{name}")
-        partner_id = statement.partner_id
-        if partner_id and not self.world.recipients.knows(partner_id):
-            _count(changes, "unknown partner", event.source, partner_id)
+    def _count_events(self, changes: Changes, taken: Sequence[Taken], now: Instant) -> None:
+        """How many of what type came from where, what each source has got to, and surprises."""
+        latest = now + self.world.policies.newest.document.patience.future_tolerance.amount
+        knows = self.world.recipients.knows
+        events: dict[tuple[str, str], int] = {}
+        newest: dict[str, int] = {}
+        for item in taken:
+            statement = item.statement
+            said = statement.contribution
+            source, time = said.source, said.time
+            feed = source, said.type
+            events[feed] = events.get(feed, 0) + 1
+            if time > latest:
+                _count(changes.counts, "stamped in the future", source, said.type)
+            elif time > newest.get(source, 0):
+                newest[source] = time
+            if statement.partner_id and not knows(statement.partner_id):
+                _count(changes.counts, "unknown partner", source, statement.partner_id)
+        for (source, event_type), n in events.items():
+            changes.counts["event", source, event_type] = n
+        for source, time in newest.items():
+            changes.seen[source] = (Instant(time), now)
 
-    def _park(self, changes: Changes, parsed: _Parsed, now: Instant) -> Outcome:
-        target = command_target(parsed.event)
-        event = parsed.event
-        changes.parked.append(Parked(target, event.source, event.id, now, parsed.record.value))
+    @staticmethod
+    def _park(changes: Changes, event: Event, record: RawRecord, now: Instant) -> Outcome:
+        target = command_target(event)
+        changes.parked.append(Parked(target, event.source, event.id, now, record.value))
         return out.Parked(f"there is no case {target} yet; the command waits for it")
 
     def _hold_back(
@@ -222,7 +238,7 @@ class Handler:
         for item in taken:
             if item.statement.key in stuck:
                 reason = f"an earlier event of {item.statement.key} could not be decided"
-                answers[item.index] = out.SetAside(reason)
+                answers[item.place] = out.SetAside(reason)
                 changes.rejected.append(
                     Rejected(
                         item.input,
@@ -237,16 +253,12 @@ class Handler:
         return [item for item in taken if item.statement.key not in stuck]
 
     @staticmethod
-    def _refuse(
-        changes: Changes,
-        record: RawRecord | RejectedRecord,
-        reason: str,
-        kind: str,
-        now: Instant,
-    ) -> None:
+    def _refuse(batch: _Batch, record: RawRecord | RejectedRecord, reason: str, kind: str) -> None:
         # Enough to see what it was; a body of many megabytes need not be kept whole.
         kept = record.value[:KEPT_BYTES]
-        changes.rejected.append(Rejected(record.input, record.position, reason, kind, kept, now))
+        batch.rejected.append(
+            Rejected(record.input, record.position, reason, kind, kept, batch.now)
+        )
 
     # -- deadlines -----------------------------------------------------------------------------
 
@@ -364,7 +376,7 @@ class Handler:
             statement = state_command(
                 event, parked.recorded_at, opened[parked.case_id], self.world.recipients.roles_of
             )
-            taken.append(Taken(statement, -1, event.type, parked.value, "parked", parked.case_id))
+            taken.append(Taken(statement, -1, parked.value, "parked", parked.case_id))
         decider.take(taken, rows)
         return True
 
@@ -474,7 +486,7 @@ class Handler:
                 list(ordered),
             )
             statement = Statement(key, kind, partner_id, contribution)
-            taken.append(Taken(statement, -1, "case.resolved", b"", "detente", parent.case_id))
+            taken.append(Taken(statement, -1, b"", "detente", parent.case_id))
         if not taken:
             return False
         missing = {t.statement.key for t in taken} - decider.decision.subjects.keys()
@@ -508,9 +520,9 @@ class Handler:
         return run()
 
 
-def _count(changes: Changes, what: str, source: str, name: str) -> None:
+def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name: str) -> None:
     key = (what, source, name)
-    changes.counts[key] = changes.counts.get(key, 0) + 1
+    counts[key] = counts.get(key, 0) + 1
 
 
 def _reach(partner_id: str, dimension: str) -> tuple[str, ...]:
