@@ -29,12 +29,19 @@ from rules.subjects import (
 )
 from rules.tickets import Disruption
 from rules.world import DisruptionSpan, Horizon, World
-from schemas.events import Event, Malformed, UnknownType, parse_event, unknown_fields
+from schemas.events import (
+    MAX_EVENT_BYTES,
+    Event,
+    Malformed,
+    UnknownType,
+    parse_event,
+    unknown_fields,
+)
 from schemas.time import Instant, to_instant
 from streams import outcome as out
 from streams.collector import uncollected
 from streams.outcome import Outcome
-from streams.records import KEPT_BYTES, RawRecord, RejectedRecord
+from streams.records import RawRecord, RejectedRecord
 from streams.store import LostRace, Store, Transaction
 
 #: How often a lost race is decided again before the error is shown.
@@ -255,7 +262,7 @@ class Handler:
     @staticmethod
     def _refuse(batch: _Batch, record: RawRecord | RejectedRecord, reason: str, kind: str) -> None:
         # Enough to see what it was; a body of many megabytes need not be kept whole.
-        kept = record.value[:KEPT_BYTES]
+        kept = record.value[:MAX_EVENT_BYTES]
         batch.rejected.append(
             Rejected(record.input, record.position, reason, kind, kept, batch.now)
         )
