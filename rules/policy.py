@@ -74,6 +74,8 @@ class RuleSet:
     """The shortest limit of delay in microseconds if all are elapsed time, else None."""
     rising: bool
     """Whether a subject that is on time and whole cannot match any rule."""
+    categories: frozenset[str] | None
+    """Every rule asks for one of these; None if some rule can hold without a category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class CompiledPolicy:
         calendar = self.calendar(calendar_name)
         rules = []
         rising = True
+        categories: frozenset[str] | None = frozenset()
         for rule, node in zip(self.document.rules, self._nodes, strict=True):
             if kind not in cond.kinds_of(node):
                 continue
@@ -165,6 +168,8 @@ class CompiledPolicy:
             if bound is False:
                 continue
             rising = rising and bound is not True and cond.is_rising(_weakest(bound))
+            named = _categories(bound)
+            categories = None if categories is None or named is None else categories | named
             rules.append(
                 CompiledRule(
                     rule.name,
@@ -190,6 +195,7 @@ class CompiledPolicy:
             any(fact == "exposure" for fact, _ in spans),
             min(elapsed) if elapsed and len(elapsed) == len(delays) else None,
             rising,
+            categories,
         )
 
 
@@ -202,6 +208,20 @@ def _weakest(node: Node) -> Node:
     if isinstance(node, cond.All):
         return next((part for part in node.parts if cond.is_rising(part)), node)
     return node
+
+
+def _categories(node: Node) -> frozenset[str] | None:
+    """Categories of which a condition needs one; None if it can hold without."""
+    match node:
+        case Atom("category", _, words):
+            return frozenset(words)
+        case cond.All(parts):
+            return next((found for part in parts if (found := _categories(part)) is not None), None)
+        case cond.Either(parts):
+            found = [words for part in parts if (words := _categories(part)) is not None]
+            return frozenset().union(*found) if len(found) == len(parts) else None
+        case _:
+            return None
 
 
 def _only_evidence(node: Node) -> Node:
@@ -384,6 +404,11 @@ class PolicyHistory:
     def newest(self) -> CompiledPolicy:
         """The version that comes last, in force or not yet."""
         return self.versions[-1][1]
+
+    @property
+    def last_start(self) -> int:
+        """When the newest version comes into force, or came."""
+        return self._starts[-1]
 
     def changes_after(self, instant: int) -> int | None:
         """When the next version comes into force, if one does."""
