@@ -31,14 +31,19 @@ _CASES = {
     "explain": _Entry(
         "explain", "explain", "Say why a case stands as it does, or why there is none."
     ),
-    "ack": _Entry("ack", "ack", "Say that you have seen a case and take care of it."),
-    "assign": _Entry("assign", "assign", "Give a case to somebody."),
-    "escalate": _Entry("escalate", "escalate", "Take a case up one tier."),
-    "snooze": _Entry("snooze", "snooze", "Let a case rest until a day or time."),
-    "comment": _Entry("comment", "comment", "Write a note on a case."),
-    "dispute": _Entry("dispute", "dispute", "Say that a case is wrong, with evidence."),
-    "resolve": _Entry("resolve", "resolve", "Say that a case is solved, and what caused it."),
-    "reopen": _Entry("reopen", "reopen", "Open a case again."),
+    "ack": _Entry("verbs", "ack", "Say that you have seen a case and take care of it."),
+    "assign": _Entry("verbs", "assign", "Give a case to somebody."),
+    "escalate": _Entry("verbs", "escalate", "Take a case up one tier."),
+    "deescalate": _Entry("verbs", "deescalate", "Take a case down one tier."),
+    "waiting": _Entry("verbs", "waiting", "Say that a case waits for the partner's answer."),
+    "snooze": _Entry("verbs", "snooze", "Let a case rest until a day or time."),
+    "comment": _Entry("verbs", "comment", "Write a note on a case."),
+    "dispute": _Entry("verbs", "dispute", "Say that a case is wrong, with evidence."),
+    "decide-dispute": _Entry("verbs", "decide_dispute", "Say how a dispute ends."),
+    "resolve": _Entry("verbs", "resolve", "Say that a case is solved, and what caused it."),
+    "close": _Entry("verbs", "close", "Close a case: nothing more to do or to learn."),
+    "reopen": _Entry("verbs", "reopen", "Open a case again."),
+    "move": _Entry("verbs", "move", "Judge a case under the policy in force now."),
 }
 _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),

@@ -15,7 +15,8 @@ from detente.embedded import wall_clock
 from detente.output import RefusedError
 from detente.settings import Settings, read_settings
 from rules.calendars import BusinessCalendar
-from rules.decision import CaseRow, State
+from rules.decision import CaseRow, Kind, State
+from rules.patterns import read_pattern_key
 from rules.subjects import split_key
 from schemas.time import Instant, iso
 from streams.store import Store, Transaction
@@ -116,6 +117,9 @@ def words(name: str) -> str:
 def subject_words(key: str) -> str:
     """A subject for people: `order PO-17`."""
     kind, _, name = split_key(key)
+    if kind is Kind.PATTERN:
+        pattern = read_pattern_key(key)
+        return f"pattern of {pattern.by} {pattern.value}"
     return f"{kind} {name}".strip()
 
 

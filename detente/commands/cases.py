@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from rules.decision import CaseRow, State
 from schemas.documents import closest
 from schemas.policy import WATCH
 from schemas.time import Instant
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _COLUMNS = ("case", "partner", "subject", "state", "tier", "owner", "rules", "opened", "due")
 #: A terminal narrower than this gets two lines a case.
@@ -33,6 +37,7 @@ class _Line:
     rules: str
     opened: str
     due: str
+    due_short: str
     overdue: bool
 
     def cells(self) -> Sequence[str]:
@@ -152,6 +157,7 @@ def _line(desk: Desk, case: CaseRow) -> _Line:
         ", ".join(case.rules),
         ago(case.opened_at, desk.now),
         _due(case, desk.now),
+        due_in(case.due, desk.now),
         case.due is not None and case.due < desk.now,
     )
 
@@ -183,24 +189,41 @@ def _show(lines: Sequence[_Line]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     if console.width >= _WIDE:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in _COLUMNS:
             table.add_column(column, overflow="fold", no_wrap=column in ("case", "due"))
         for line in lines:
             cells = [Text(shown(cell)) for cell in line.cells()]
             cells[-1].stylize("bold red" if line.overdue else "")
             table.add_row(*cells)
-    else:
-        heads = ("case\nopened", "partner\nsubject", "state\nrules", "tier\nowner", "due")
-        for head in heads:
-            table.add_column(head, overflow="fold", no_wrap=head.startswith("case"))
-        for line in lines:
-            table.add_row(
-                Text.assemble(line.case, "\n", (line.opened, "dim")),
-                Text.assemble(shown(line.partner), "\n", (shown(line.subject), "dim")),
-                Text.assemble(shown(line.state), "\n", (shown(line.rules), "dim")),
-                Text.assemble(shown(line.tier), "\n", (shown(line.owner), "dim")),
-                Text(shown(line.due), style="bold red" if line.overdue else ""),
-            )
-    console.print(table)
+        console.print(table)
+        return
+    _show_narrow(console, lines)
+
+
+def _show_narrow(console: "Console", lines: Sequence[_Line]) -> None:
+    """Two lines a case: what must be done, and below it what it is about."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    heads = ("case", "tier", "state", "owner", "due")
+    rows = [
+        (line.case, line.tier, line.state.partition(",")[0], line.owner, line.due_short)
+        for line in lines
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+
+    def joined(cells: Sequence[str]) -> str:
+        return "  ".join(
+            cell.ljust(width) for cell, width in zip(cells, widths, strict=True)
+        ).rstrip()
+
+    console.print(Text(joined(heads), style="bold"))
+    for line, row in zip(lines, rows, strict=True):
+        first = Text(joined([shown(cell) for cell in row]))
+        if line.overdue:
+            first.stylize("bold red")
+        about = [line.partner, line.subject, line.state.partition(", ")[2], line.rules, line.opened]
+        console.print(first)
+        console.print(Padding(Text(shown(", ".join(filter(None, about))), "dim"), (0, 0, 0, 2)))
