@@ -42,27 +42,30 @@ def submit(settings: Settings, events: Sequence[Mapping[str, Any]]) -> list[Outc
 
 @contextmanager
 def open_intake(settings: Settings) -> Iterator[Take]:
-    """What takes records: the service of this database if one runs, else the database itself."""
-    address = find(settings.db)
-    if address is not None and _is_alive(address):
-        yield lambda records: _send(address, records)
-        return
+    """What takes records: the service of this database if one runs, else the database itself.
+
+    Raises UnreachableError.
+    """
+    lock = Lock(settings.db, "a detente command")
     try:
-        lock = Lock(settings.db, "a detente command").acquire(_PATIENCE)
+        lock.acquire(0)
     except OccupiedError as holder:
-        raise UnreachableError(
-            f"the database is in use by {holder}, which does not answer; try again in a moment"
-        ) from None
+        address = find(settings.db)
+        if address is not None and address.pid == holder.pid:
+            yield lambda records: _send(address, records)
+            return
+        _wait_for(lock)
     with lock, open_embedded(settings, wall_clock()) as embedded:
         yield lambda records: embedded.handler.take(records, wall_clock())
 
 
-def _is_alive(address: Address) -> bool:
+def _wait_for(lock: Lock) -> None:
     try:
-        with _open(f"{address.url}/health/live", None, {}, timeout=2.0) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+        lock.acquire(_PATIENCE)
+    except OccupiedError as holder:
+        raise UnreachableError(
+            f"the database is in use by {holder}, and no service answers; try again in a moment"
+        ) from None
 
 
 def _send(address: Address, records: Sequence[Record]) -> list[Outcome]:

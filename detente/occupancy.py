@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import threading
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,10 @@ _INTERVAL = 0.05  # seconds between two looks at a lock that is taken
 
 class OccupiedError(Exception):
     """Another process works on the database; the message says which."""
+
+    def __init__(self, what: str, pid: int) -> None:
+        super().__init__(f"{what} (process {pid})" if pid else what)
+        self.pid = pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,11 @@ class Lock:
             while not _try(file):
                 # Nothing tells when a lock of another process is given back.
                 if patience <= 0:
-                    raise OccupiedError(self._holder())
+                    raise self._occupied()
                 never.wait(_INTERVAL)
                 patience -= _INTERVAL
             os.truncate(file, 0)
-            os.pwrite(file, f"{self._what} (process {os.getpid()})".encode(), 0)
+            os.pwrite(file, json.dumps([self._what, os.getpid()]).encode(), 0)
         except BaseException:
             os.close(file)
             raise
@@ -67,10 +70,12 @@ class Lock:
             os.close(self._file)
             self._file = None
 
-    def _holder(self) -> str:
-        with suppress(OSError):
-            return self._path.read_text() or "another process"
-        return "another process"
+    def _occupied(self) -> OccupiedError:
+        try:
+            what, pid = json.loads(self._path.read_bytes())
+            return OccupiedError(str(what), int(pid))
+        except (OSError, ValueError, TypeError):  # it has been taken, and nothing written yet
+            return OccupiedError("another process", 0)
 
     def __enter__(self) -> Self:
         return self

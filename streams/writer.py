@@ -18,6 +18,7 @@ from sqlalchemy import exc
 from schemas.time import Instant
 from streams.outcome import Outcome
 from streams.records import RawRecord
+from streams.store.errors import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +31,7 @@ INFRASTRUCTURE_ERRORS = (
     exc.OperationalError,  # database locked, disk full, server gone
     exc.InterfaceError,
     exc.TimeoutError,
+    Unavailable,  # what the store makes of these
 )
 
 _log = logging.getLogger(__name__)

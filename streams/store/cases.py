@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, exists, func, select, update
 
 from rules.decision import CaseRow, JournalEntry, Kind, State, StepKind, StepRow
 from schemas.time import Instant
@@ -84,6 +84,16 @@ class CaseQueries(Queries):
             CaseCount(State(state), highest_tier, tuple(rules), n)
             for state, highest_tier, rules, n in rows
         ]
+
+    def count_opened(self, states: Collection[State]) -> int:
+        """How many cases in these states were ever more than a watch."""
+        opened = exists().where(
+            step.c.case_id == conflict_case.c.case_id,
+            step.c.kind.in_([StepKind.OPENED, StepKind.ATTACHED]),
+        )
+        query = select(func.count()).select_from(conflict_case)
+        query = query.where(conflict_case.c.state.in_(states), opened)
+        return self.connection.execute(query).scalar_one()
 
     def standing_cases(
         self, kind: Kind, partner_ids: Collection[str] | None = None

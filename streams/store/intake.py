@@ -35,10 +35,13 @@ class IntakeQueries(Queries):
             raise LostRace(f"{input_name} partition {partition} no longer stands at {old}")
 
     def list_rejected(
-        self, state: RejectedState | None = RejectedState.KEPT, limit: int | None = None
+        self,
+        state: RejectedState | None = RejectedState.KEPT,
+        limit: int | None = None,
+        after: int = 0,
     ) -> list[RejectedRow]:
-        """Rejected input, the oldest first; every state with None."""
-        query = select(rejected).order_by(rejected.c.id).limit(limit)
+        """Rejected input with ids above `after`, the oldest first; every state with None."""
+        query = select(rejected).where(rejected.c.id > after).order_by(rejected.c.id).limit(limit)
         if state is not None:
             query = query.where(rejected.c.state == state)
         return [_rejected(row) for row in self.connection.execute(query).mappings()]

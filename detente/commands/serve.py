@@ -1,0 +1,113 @@
+"""`detente serve`."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import click
+
+from detente.embedded import Embedded, open_embedded, wall_clock
+from detente.occupancy import Lock, OccupiedError
+from detente.output import RefusedError, say
+from detente.service import PortTakenError, Service
+from detente.settings import Settings, db_option, document_options, read_settings
+from streams.intake import UnprotectedBindingError
+
+#: Seconds that a command which writes right now gets to end.
+_PATIENCE = 5.0
+
+
+@click.command()
+@db_option
+@click.option("--host", metavar="ADDRESS", help="Where to listen.  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    metavar="NUMBER",
+    type=click.IntRange(0, 65535),
+    help="Where to listen; 0 takes a free one.  [default: 8380]",
+)
+@document_options
+@click.option(
+    "--example",
+    is_flag=True,
+    help="Try it out: replay a real data set into a database of its own, then serve that.",
+)
+@click.option("--keep", is_flag=True, help="With --example: go on with the database of last time.")
+def serve(
+    db: str | None,
+    host: str | None,
+    port: int | None,
+    policy: str | None,
+    directory: str | None,
+    *,
+    example: bool,
+    keep: bool,
+) -> None:
+    """Start the service: take events, watch deadlines, tell people.
+
+    It runs until Ctrl-C. Events come by HTTP (POST /events) or by `detente import`. Deadlines
+    that passed while it did not run are decided when it starts.
+
+    Settings may also stand in detente.yaml (db, host, port, policy, directory) or in the
+    environment (DETENTE_DB, DETENTE_HOST ...).
+    """
+    if keep and not example:
+        raise click.UsageError("--keep goes with --example")
+    flags = {"db": db, "host": host, "port": port, "policy": policy, "directory": directory}
+    if example:
+        if db or policy or directory:
+            raise click.UsageError("--example has its own --db, --policy and --directory")
+        from detente.example import prepare
+
+        flags |= prepare()
+    settings = read_settings(flags)
+    try:
+        lock = Lock(settings.db, "detente serve").acquire(_PATIENCE)
+    except OccupiedError as holder:
+        raise RefusedError(
+            f"{settings.db} is in use by {holder}; a database has one service. "
+            "Stop that one, or name another database with --db"
+        ) from None
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    with lock:
+        after = None
+        if example:
+            from detente.example import fill
+
+            after = fill(settings, keep=keep)
+        with open_embedded(settings, wall_clock()) as embedded:
+            asyncio.run(_serve(settings, embedded, after))
+
+
+async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> None:
+    service = Service(embedded, settings, wall_clock, sys.stdout)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+
+    def started() -> None:
+        established = embedded.established
+        say(f"Database:  {settings.db}")
+        say(f"Policy:    {established.policy_from}")
+        if established.is_new_policy:
+            say("           a new version, in force from now on")
+        say(f"Directory: {established.directory_from}")
+        say(f"Listening: {service.address} (send events to {service.address}/events)")
+        if hints:
+            say(hints.replace("{url}", service.address))
+        say("Ctrl-C ends it.")
+        sys.stdout.flush()
+
+    try:
+        await service.run(started)
+    except UnprotectedBindingError as error:
+        raise RefusedError(str(error)) from None
+    except PortTakenError as error:
+        raise RefusedError(
+            f"port {settings.port} of {settings.host} cannot be had: {error}. "
+            "Name another with --port"
+        ) from None
+    say("Stopped.")

@@ -1,0 +1,287 @@
+"""The embedded service: intake, deadlines, relay and alarms around one database, in one process.
+
+Whatever writes runs on the writer's thread. Around it, on the event loop:
+
+- HTTP takes events, and records from commands on this machine (`detente.wire`);
+- the clock decides deadlines as they fall due, and catches up after a gap;
+- the relay tells people, woken by each commit and by its own next due time;
+- the watchman notes that the service lives, looks for alarms and for new tokens.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from random import SystemRandom
+from typing import TextIO
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from detente.alarms import Alarms
+from detente.embedded import LAST_ALIVE, Embedded
+from detente.occupancy import Address, publish, withdraw
+from detente.settings import Settings
+from detente.wire import PATH, decode_records, encode_outcomes
+from notifiers.notifier import Notifiers
+from notifiers.terminal import TerminalNotifier
+from notifiers.webhook import WebhookNotifier
+from schemas.time import SECOND, Instant
+from streams.handler import Handler
+from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.outcome import Outcome
+from streams.records import Record
+from streams.relay import Relay
+from streams.store import Transaction
+from streams.tokens import StoredToken, generate_token, hash_token
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock, NotTakenError, StoppedError, Writer
+
+#: Seconds between two looks of the watchman: how soon a revoked token stops being good.
+WATCH_EVERY = 2.0
+#: Seconds that the clock waits at most: somebody else may have written an earlier deadline.
+TICK_EVERY = 1.0
+#: Seconds that each part gets to end, within the ten of the whole.
+_HTTP_GRACE, _LOOPS_GRACE, _WRITER_GRACE = 4.0, 2.0, 3.0
+_RELAY_EVERY = 60.0
+_AFTER_TROUBLE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class PortTakenError(Exception):
+    """The address to listen at cannot be had; the message says why."""
+
+
+class Service:
+    """One running service. It owns the database of `embedded` while it runs."""
+
+    def __init__(
+        self, embedded: Embedded, settings: Settings, clock: Clock, terminal: TextIO
+    ) -> None:
+        """`terminal` is where messages to people here appear. Needs a running event loop."""
+        self._embedded = embedded
+        self._url = settings.db
+        self._host = settings.host
+        self._port = settings.port
+        self._clock = clock
+        self._terminal = terminal
+        self._writer = Writer(_Announcing(embedded.handler, self._committed), clock)
+        self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
+        self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tokens: tuple[StoredToken, ...] = ()
+        self._local = StoredToken("this machine", hash_token(token := generate_token()), clock())
+        self._local_token = token
+        self._http: HttpServer
+        self._relay: Relay
+
+    @property
+    def address(self) -> str:
+        """The URL that it listens at."""
+        host = self._host if ":" not in self._host else f"[{self._host.strip('[]')}]"
+        return f"http://{host}:{self._http.port}"
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve until `stop` is called; `started` is called once it listens.
+
+        Raises PortTakenError, UnprotectedBindingError, and whatever stopped one of its parts.
+        """
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            self._relay = Relay(
+                self._embedded.store.reading,
+                self._write,
+                self._embedded.knowledge.house,
+                self._notifiers(session),
+                SystemRandom(),
+            )
+            self._read_tokens()
+            check_binding(self._host, self._tokens)
+            await self._writer.start()
+            stack.push_async_callback(self._writer.stop, _WRITER_GRACE)
+            await self._watch()
+            await self._listen()
+            stack.push_async_callback(self._http.stop)
+            publish(self._url, Address(self.address, self._local_token, os.getpid()))
+            stack.callback(withdraw, self._url)
+            started()
+            await self._supervise()
+
+    def stop(self) -> None:
+        """Ask it to end: what was accepted is finished, the rest is left for the next start."""
+        self._stopping.set()
+        self._news.set()
+
+    # -- its parts -----------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        loops = [
+            asyncio.create_task(self._repeat(step, wake))
+            for step, wake in (
+                (self._tick, self._stopping),
+                (self._tell, self._news),
+                (self._watch_later, self._stopping),
+            )
+        ]
+        await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        self.stop()
+        _, late = await asyncio.wait(loops, timeout=_LOOPS_GRACE)
+        for task in late:  # a message that is on its way is sent again, under the same key
+            task.cancel()
+        ended = await asyncio.gather(*loops, return_exceptions=True)
+        await self._last_words()
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _repeat(self, step: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
+        """Do a step again and again, after the seconds that it returns or when it is woken."""
+        while not self._stopping.is_set():
+            try:
+                wait = await step()
+            except StoppedError:
+                return
+            except INFRASTRUCTURE_ERRORS as error:
+                _log.error("The database cannot be used now: %s", error)
+                wait = _AFTER_TROUBLE
+            try:
+                await asyncio.wait_for(wake.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _tick(self) -> float:
+        handler, store = self._embedded.handler, self._embedded.store
+
+        def look() -> tuple[int, list[Instant]]:
+            now = self._clock()
+            decided = handler.tick(now)
+            with store.reading() as tx:
+                due = tx.next_due()
+            ahead = [*due.feeds.values(), *([] if due.people is None else [due.people])]
+            return decided, [at for at in ahead if at >= now]
+
+        decided, ahead = await self._writer.call(look)
+        if decided:
+            self._news.set()
+            return 0.0
+        soon = min(ahead, default=None)
+        # A deadline is decided once its instant has passed, so a microsecond later.
+        wait = TICK_EVERY if soon is None else (soon + 2 - self._clock()) / SECOND
+        return min(max(wait, 0.001), TICK_EVERY)
+
+    async def _tell(self) -> float:
+        self._news.clear()
+        report = await self._relay.run_once(self._clock())
+        if report.next_wake is None:
+            return _RELAY_EVERY
+        return min(max((report.next_wake - self._clock()) / SECOND, 0.05), _RELAY_EVERY)
+
+    async def _watch_later(self) -> float:
+        await self._watch()
+        return WATCH_EVERY
+
+    async def _watch(self) -> None:
+        if await self._writer.call(self._look_around):
+            self._news.set()
+
+    def _look_around(self) -> int:
+        now = self._clock()
+        self._note_alive(now)
+        self._read_tokens()
+        return self._alarms.look(now)
+
+    def _note_alive(self, now: Instant) -> None:
+        with self._embedded.store.transaction() as tx:
+            tx.put_setting(LAST_ALIVE, str(now))
+
+    async def _last_words(self) -> None:
+        try:
+            await self._writer.call(self._note_alive, self._clock())
+        except (NotTakenError, *INFRASTRUCTURE_ERRORS) as error:
+            _log.warning("The end of the service could not be noted: %s", error)
+
+    # -- around the relay ----------------------------------------------------------------------
+
+    def _notifiers(self, session: aiohttp.ClientSession) -> Notifiers:
+        return {
+            "terminal": TerminalNotifier(self._terminal),
+            "webhook": WebhookNotifier(session, os.environ),
+        }
+
+    async def _write(self, work: Callable[[Transaction], None]) -> None:
+        def run() -> None:
+            with self._embedded.store.transaction() as tx:
+                work(tx)
+
+        await self._writer.call(run)
+
+    def _committed(self) -> None:
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    # -- HTTP ----------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        app = create_app(
+            self._writer,
+            host=self._host,
+            tokens=self._accepted_tokens,
+            routes=[web.post(PATH, self._take_local)],
+        )
+        try:
+            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
+        except OSError as error:
+            raise PortTakenError(error.strerror or str(error)) from None
+
+    def _read_tokens(self) -> None:
+        with self._embedded.store.reading() as tx:
+            self._tokens = tuple(
+                StoredToken(t.name, t.hash, t.created_at, t.revoked_at) for t in tx.tokens()
+            )
+
+    def _accepted_tokens(self) -> Sequence[StoredToken]:
+        # Commands on this machine come in beside the tokens that were made; alone theirs would
+        # make everybody on loopback need one.
+        return (*self._tokens, self._local) if self._tokens else ()
+
+    async def _take_local(self, request: web.Request) -> web.Response:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        good = hmac.compare_digest(hash_token(token), self._local.digest)
+        if scheme != "Bearer" or not good:
+            return _refusal(401, "this page is for the detente commands of this machine")
+        try:
+            records = decode_records(await request.read())
+        except msgspec.DecodeError:
+            return _refusal(400, "the command and the service are of different versions")
+        try:
+            outcomes = await self._writer.call(self._take, records)
+        except StoppedError:
+            return _refusal(503, "it is stopping")
+        except INFRASTRUCTURE_ERRORS:
+            return _refusal(503, "the database cannot be written to")
+        return web.Response(body=encode_outcomes(outcomes))
+
+    def _take(self, records: Sequence[Record]) -> list[Outcome]:
+        outcomes = self._embedded.handler.take(records, self._clock())
+        self._committed()
+        return outcomes
+
+
+def _refusal(status: int, error: str) -> web.Response:
+    return web.json_response({"error": error}, status=status)
+
+
+class _Announcing:
+    """The handler, with a word to the relay after each commit."""
+
+    def __init__(self, handler: Handler, committed: Callable[[], None]) -> None:
+        self._handler = handler
+        self._committed = committed
+
+    def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
+        outcomes = self._handler.take(records, now)
+        self._committed()
+        return outcomes
