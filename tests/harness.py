@@ -492,7 +492,7 @@ class Timeline:
         self.store = Store.open(f"sqlite:///{database}")
         self.now = Instant(0)
         self.notifier = MemoryNotifier()
-        self._policies = [(Instant(0), Policy.model_validate(policy_document or POLICY))]
+        self._policies = [(Instant(0), policy_document or POLICY)]
         self._directory = Directory.model_validate(directory_document or DIRECTORY)
         self._runner = asyncio.Runner()
         self._names: dict[str, str] = {}
@@ -513,7 +513,7 @@ class Timeline:
     def _start(self) -> None:
         """A new process on the same store: whatever was in memory is gone."""
         compiled = [
-            (start, compile_policy(document, f"policy-{n}"))
+            (start, compile_policy(Policy.model_validate(document), f"policy-{n}"))
             for n, (start, document) in enumerate(self._policies, 1)
         ]
         history = PolicyHistory(tuple(compiled))
@@ -543,8 +543,7 @@ class Timeline:
     def new_policy(self, active_from: str, **parts: Any) -> None:
         """Another version of the policy, as its activation leaves it: known, and armed."""
         start = moment(active_from)
-        newest = self._policies[-1][1].model_dump(mode="json", by_alias=True, exclude_none=True)
-        self._policies.append((start, Policy.model_validate(newest | parts)))
+        self._policies.append((start, {**self._policies[-1][1], **parts}))
         with self.store.transaction() as tx:
             tx.arm_for_policy(start)
         self._start()
