@@ -34,12 +34,14 @@ _UPDATES = frozenset(
 
 def effects_of(step: Step, story: _Story, case: CaseRow | None) -> list[Effect]:
     """Whom a step that was just taken tells, and of what."""
-    if step.kind is StepKind.WATCHED or step.kind is StepKind.ATTACHED:
-        return []
-    if story.parent is not None:
+    if step.kind is StepKind.WATCHED:
         return []
     tier = story.world.partner_tier(story.partner_id, story.opened_at or step.at)
     ladder = step.policy.ladder(tier)
+    if step.kind is StepKind.ATTACHED and _was_told_on_its_own(story):
+        return _each_role(EffectKind.UPDATE, ladder, step, story)
+    if story.parent is not None:
+        return []
     if step.alerts:
         alert = _effect(EffectKind.ALERT, ladder[step.rank], step, story)
         return [alert, *_below(EffectKind.NOTICE, ladder, step, story)]
@@ -56,6 +58,16 @@ def effects_of(step: Step, story: _Story, case: CaseRow | None) -> list[Effect]:
         told = ladder[: max(story.highest, step.rank, 0) + 1]
         return _each_role(EffectKind.UPDATE, told, step, story)
     return []
+
+
+def _was_told_on_its_own(story: _Story) -> bool:
+    """Whether people were asked about a case that turns out to be part of a disruption."""
+    standing = {step.key for step in story.steps}
+    return any(
+        taken.told and taken.withdrawn_at is None
+        for key, taken in story.document.taken.items()
+        if key.startswith("opened:") and key not in standing
+    )
 
 
 def _below(

@@ -23,6 +23,8 @@ def overtaken(effect: Effect, case: CaseRow | None, *, newer_waits: bool) -> Rea
         case EffectKind.ALERT | EffectKind.NOTICE:
             if (over := _ALERT_IS_OVER[case.state]) is not None:
                 return over
+            if case.parent is not None:
+                return Reason.OVERTAKEN  # a disruption explains it, and has alerts of its own
             # A notice is told to the tiers below the one that the case stands at.
             moved = effect.kind is EffectKind.ALERT and case.tier != effect.tier
             return Reason.OVERTAKEN if moved or newer_waits else None
