@@ -173,9 +173,9 @@ def test_it_is_urgent_and_does_not_wait_for_the_morning(begin: Begin) -> None:
 
 
 def test_its_severity_says_where_it_starts(begin: Begin) -> None:
-    channel = {"disruptions": {"low": "frontline", "critical": "executive", "default": "management"}}
+    tiers = {"low": "frontline", "critical": "executive", "default": "management"}
     for severity, tier in (("low", "frontline"), ("odd", "management"), ("critical", "executive")):
-        story = begin(policy(exceptions=channel))
+        story = begin(policy(exceptions={"disruptions": tiers}))
         story.at("2026-11-02 09:00")
         port_closes(story, severity=severity)
         story.expect(Opened("port", tier), Notified(tier, "port"))
