@@ -34,6 +34,16 @@ def wall_clock() -> Instant:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Documents, and in words where they come from."""
+
+    policy: PolicyFile
+    directory: DirectoryFile
+    policy_from: str
+    directory_from: str
+
+
+@dataclass(frozen=True, slots=True)
 class Established:
     """What a store is run with from now on."""
 
@@ -89,8 +99,8 @@ def establish(store: Store, settings: Settings, now: Instant) -> Established:
     Without a file the store's newest is used, and for a new store the sample.
     """
     with store.reading() as tx:
-        policy, policy_from = _policy(settings.policy, tx)
-        directory, directory_from = _directory(settings.directory, tx, policy)
+        chosen = choose_documents(settings, tx)
+    policy, directory = chosen.policy, chosen.directory
     with store.transaction() as tx:
         is_new = _keep_policy(tx, policy, now)
         newest = tx.directories()
@@ -100,8 +110,18 @@ def establish(store: Store, settings: Settings, now: Instant) -> Established:
         policies = stored_policies(tx)
     assert policies is not None, "one has just been kept"
     return Established(
-        Knowledge(policies, directory.recipients), policy_from, directory_from, is_new
+        Knowledge(policies, directory.recipients),
+        chosen.policy_from,
+        chosen.directory_from,
+        is_new,
     )
+
+
+def choose_documents(settings: Settings, tx: Transaction | None) -> Chosen:
+    """The policy and directory that a store would be run with; without `tx`, a new one."""
+    policy, policy_from = _policy(settings.policy, tx)
+    directory, directory_from = _directory(settings.directory, tx, policy)
+    return Chosen(policy, directory, policy_from, directory_from)
 
 
 def _keep_policy(tx: Transaction, policy: PolicyFile, now: Instant) -> bool:
@@ -117,19 +137,21 @@ def _keep_policy(tx: Transaction, policy: PolicyFile, now: Instant) -> bool:
     return True
 
 
-def _policy(path: Path | None, tx: Transaction) -> tuple[PolicyFile, str]:
+def _policy(path: Path | None, tx: Transaction | None) -> tuple[PolicyFile, str]:
     if path is not None:
         return load_policy(path), str(path)
-    if versions := tx.policies():
+    if tx is not None and (versions := tx.policies()):
         return compile_body(versions[-1].body, "policy in the database"), "the one in the database"
     return load_policy(SAMPLE_POLICY), f"{SAMPLE_POLICY} (a sample: there is no policy.yaml here)"
 
 
-def _directory(path: Path | None, tx: Transaction, policy: PolicyFile) -> tuple[DirectoryFile, str]:
+def _directory(
+    path: Path | None, tx: Transaction | None, policy: PolicyFile
+) -> tuple[DirectoryFile, str]:
     compiled = policy.compiled
     if path is not None:
         return load_directory(path, compiled), str(path)
-    if versions := tx.directories():
+    if tx is not None and (versions := tx.directories()):
         found = read_directory(versions[-1].body, "directory in the database", compiled)
         return found, "the one in the database"
     sample = f"{SAMPLE_DIRECTORY} (a sample: there is no directory.yaml here)"
