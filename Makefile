@@ -50,7 +50,9 @@ bench: .venv/.run ## measure speed and memory
 
 lock: .venv/.dev ## lock the dependencies anew (ARGS=--upgrade for newer versions)
 	$(LOCK) $(ARGS) --group build pyproject.toml -o requirements/run.txt
-	$(LOCK) $(ARGS) --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) $(ARGS) --group build --group cluster -c requirements/run.txt pyproject.toml \
+		-o requirements/cluster.txt
+	$(LOCK) $(ARGS) --group dev -c requirements/cluster.txt pyproject.toml -o requirements/dev.txt
 	@! grep -n '://' requirements/*.txt  # a lock names packages, never the host they came from
 
 clean: ## remove .venv and everything else that make made
