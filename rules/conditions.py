@@ -17,6 +17,7 @@ from rules.deadlines import deadline
 from rules.decision import Kind
 from rules.facts import Facts
 from schemas.events import ImpactKind
+from schemas.policy import Metric
 from schemas.units import Money, Span, Unit, parse_money, parse_percent, parse_span
 
 Test = Callable[[Facts], bool | None]
@@ -77,7 +78,7 @@ class Not:
 Node = Atom | All | Either | Not | bool
 
 #: Commitments of a ticket whose breach a rule can name.
-BREACHES = ("first_response", "next_response", "resolution")
+BREACHES = tuple(Metric)
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,

@@ -49,7 +49,7 @@ def subject_at(key: str, document: Document, world: World, at: int, asked: int) 
         key=lambda entry: entry[:2],
     )
     first = said[0][0] if said else at
-    subject = make_subject(kind, name, partner_id, world, world.policies.at(first), first)
+    subject = make_subject(kind, name, partner_id, world, world.policies.at(first))
     for when, _, contribution in said:
         subject.apply(contribution, when)
     subject.ask(at, min(at, asked))

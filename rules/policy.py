@@ -5,17 +5,29 @@ with every mistake at once. `PolicyHistory` answers which version was in force a
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from rules import conditions as cond
 from rules.calendars import BusinessCalendar
+from rules.clocks.clock import Target
+from rules.clocks.targets import targets
 from rules.conditions import Atom, ConditionError, Node, Repeats, Test
 from rules.decision import Kind
-from schemas.policy import ROLES, WATCH, CalendarDocument, LadderTier, Mode, Policy, Source
-from schemas.time import Instant
+from schemas.policy import (
+    ROLES,
+    WATCH,
+    Anchor,
+    CalendarDocument,
+    LadderTier,
+    Metric,
+    Mode,
+    Policy,
+    Source,
+)
+from schemas.time import DAY, Instant
 from schemas.units import Span, Unit
 
 Path = tuple[str | int, ...]
@@ -105,6 +117,7 @@ class CompiledPolicy:
         self._rule_sets: dict[tuple[Kind, str, str], RuleSet] = {}
         self._only_when: dict[tuple[str, str, str], Test] = {}
         self._patterns: tuple[tuple[int, Repeats], ...] = ()
+        self._targets: dict[tuple[str, str | None, str | None], Mapping[str, Target]] = {}
 
     def calendar(self, name: str) -> BusinessCalendar:
         """The calendar of that name, or the default one."""
@@ -123,6 +136,19 @@ class CompiledPolicy:
     def ladder(self, partner_tier: str) -> tuple[LadderStep, ...]:
         """The ladder of a partner tier, lowest escalation tier first."""
         return self._ladders.get(partner_tier) or self._ladders["default"]
+
+    def targets(
+        self, partner_tier: str, category: str | None, severity: str | None
+    ) -> Mapping[str, Target]:
+        """Metric to the commitment that holds for such a ticket, with why; kept once found."""
+        key = (partner_tier, category, severity)
+        found = self._targets.get(key)
+        if found is None:
+            if len(self._targets) > 10_000:  # categories come from outside
+                self._targets.clear()
+            promised = self.document.commitments.get(partner_tier)
+            found = self._targets[key] = targets(partner_tier, promised, category, severity)
+        return found
 
     def disruption_tier(self, severity: str) -> str:
         """Where the exception channel starts a disruption of that severity."""
@@ -300,6 +326,7 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
     _ladders(policy, compiled, problems, must_be)
     for tier in policy.commitments:
         must_be(tier, ("commitments", tier), compiled.partner_tiers, "partner tier")
+    problems += _commitment_problems(policy)
     if policy.default_partner_tier is not None:
         must_be(
             policy.default_partner_tier,
@@ -323,6 +350,51 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
         if atom.fact == "repeats"
     )
     return compiled
+
+
+def _commitment_problems(policy: Policy) -> Iterator[PolicyProblem]:
+    """Promises of no time, overrides that say nothing, and grids that no wall calendar has."""
+    for tier, promised in policy.commitments.items():
+        path: Path = ("commitments", tier)
+        places = [(path, promised), *(((*path, "overrides", n), o)
+                  for n, o in enumerate(promised.overrides))]  # fmt: skip
+        for place, promises in places:
+            for metric in Metric:
+                span = getattr(promises, metric)
+                if span is not None and span.amount == 0:
+                    yield PolicyProblem((*place, metric), "a promise takes longer than no time")
+        for n, override in enumerate(promised.overrides):
+            place = (*path, "overrides", n)
+            if not override.when.category and not override.when.severity:
+                yield PolicyProblem(
+                    (*place, "when"), "say for which tickets: a category, a severity or both"
+                )
+            named = {metric for metric in Metric if getattr(override, metric) is not None}
+            if not named and not override.without:
+                yield PolicyProblem(
+                    place, f"it changes nothing; accepted are {', '.join(Metric)} and without"
+                )
+            for metric in named.intersection(override.without):
+                yield PolicyProblem(
+                    (*place, metric), "promised, and listed under `without` as well"
+                )
+        for n, touchpoint in enumerate(promised.touchpoints):
+            every = touchpoint.every
+            place = (*path, "touchpoints", n, "every")
+            if every.amount == 0:
+                yield PolicyProblem(place, "a cadence is longer than no time")
+            whole = every.unit is Unit.MONTHS or (
+                every.unit is Unit.ELAPSED and every.amount % DAY == 0
+            )
+            if touchpoint.anchor is Anchor.GRID and not whole:
+                yield PolicyProblem(
+                    place,
+                    f"{every} makes no grid; accepted are whole d, w and mo, "
+                    "or any length with `anchor: rolling`",
+                )
+        kinds = [touchpoint.kind for touchpoint in promised.touchpoints]
+        for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+            yield PolicyProblem((*path, "touchpoints"), f"{kind!r} is promised twice")
 
 
 def _repeats_on_top(node: Node) -> bool:

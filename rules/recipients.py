@@ -6,7 +6,7 @@ step is on record in words. Who is told changes that way, the escalation tier ne
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -146,6 +146,11 @@ class Recipients:
         starts, tiers = history
         index = bisect_right(starts, at)
         return tiers[index - 1] if index else self._default_tier
+
+    def tier_starts(self, partner_id: str | None) -> Sequence[Instant]:
+        """When each tier of a partner with dated tiers begins, sorted; () for any other."""
+        history = self._history.get(partner_id)
+        return () if history is None else history[0]
 
     def calendar_of(self, partner_id: str | None) -> str:
         """Name of the calendar in which promises to the partner run."""

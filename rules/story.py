@@ -29,7 +29,7 @@ from rules.facts import Facts
 from rules.orders import Order, effective_at, version_of
 from rules.patterns import Pattern, dimension_of
 from rules.policy import CompiledPolicy, CompiledRule, LadderStep, RuleSet
-from rules.subjects import Contribution, Document, Ordered, Taken, case_id, split_key
+from rules.subjects import Contribution, Document, Ordered, Taken, case_id, split_key, subject_key
 from rules.tickets import Disruption, Metric, Ticket
 from rules.world import DisruptionSpan, Horizon, World
 from schemas.policy import WATCH, Mode
@@ -143,16 +143,14 @@ class _CaseFacts(Facts):
 
 
 def make_subject(
-    kind: Kind, name: str, partner_id: str, world: World, policy: CompiledPolicy, at: int
+    kind: Kind, name: str, partner_id: str, world: World, policy: CompiledPolicy
 ) -> Subject:
     """An empty subject of a kind, ready to take contributions. Patterns are made by their fold."""
     match kind:
         case Kind.ORDER:
             return Order(world.zone(partner_id), policy.document.impact_measure)
         case Kind.TICKET:
-            promised = policy.document.commitments.get(world.partner_tier(partner_id, at))
-            calendar = policy.calendar(world.calendar_name(partner_id))
-            return Ticket(world.zone(partner_id), calendar, promised)
+            return Ticket(subject_key(kind, partner_id, name), partner_id, world)
         case Kind.DISRUPTION:
             return Disruption()
         case Kind.METRIC | Kind.TOUCHPOINTS:
@@ -217,7 +215,7 @@ class _Story:
         first = self.entries[0][0] if self.entries else now
         self.policy = world.policies.at(first)
         self.subject: Subject = pattern or make_subject(
-            self.kind, self.name, self.partner_id, world, self.policy, first
+            self.kind, self.name, self.partner_id, world, self.policy
         )
         self.known_since = max((c.recorded for c in document.contributions), default=0)
         self.outcomes: Mapping[str, int] = {}
@@ -287,8 +285,7 @@ class _Story:
     def _final_outcomes(self) -> Mapping[str, int]:
         if len(self.entries) < 2 or isinstance(self.subject, Pattern):
             return {}
-        first = self.entries[0][0]
-        final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy, first)
+        final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy)
         for at, _, entry in self.entries:
             if isinstance(entry, Contribution):
                 final.apply(entry, at)
@@ -323,6 +320,10 @@ class _Story:
                 self.subject.occur(entry)
             elif _is_command(entry):
                 commands.append(entry)
+                if isinstance(self.subject, Ticket):
+                    self.subject.apply(entry, at)  # who holds its clocks, what excuses them
+                    if entry.type in ("case.moved", "clock.excused"):
+                        news.append(entry)
             else:
                 self.subject.apply(entry, at)
                 news.append(entry)

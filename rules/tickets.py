@@ -1,99 +1,44 @@
 """Tickets, disruptions and reported figures: their folds and facts.
 
-A ticket's commitments (first response, next response, resolution) are computed from intervals:
-what started a clock, what stopped it, when it was paused. Only what counts, counts: automatic
-messages, notes and the system itself neither start nor stop anything.
+What a ticket's commitments come to is worked out in `rules.clocks.ticket_clocks`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-from rules.calendars import BusinessCalendar
+from rules.clocks.clock import Clock, ClockState
+from rules.clocks.ticket_clocks import TicketClocks
 from rules.deadlines import deadline, in_words
 from rules.facts import Facts
 from rules.policy import RuleSet
-from rules.subjects import Cleared, Contribution, Declared, Message, Opened, Reported, Status
-from schemas.policy import Commitments
+from rules.subjects import Cleared, Contribution, Declared, Reported
+from rules.world import World
+from schemas import policy
 from schemas.time import to_datetime
-from schemas.units import Span, Unit
-
-_SETTLED = ("resolved", "closed")
-
-
-@dataclass(slots=True)
-class ResponseClock:
-    """One instance of a promise on a ticket: from when, until when, and when it was kept."""
-
-    commitment: str
-    cycle: int
-    started_at: int
-    due: int
-    kept_at: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Names the instance within its ticket: `next_response/2`."""
-        return f"{self.commitment}/{self.cycle}"
-
-    def is_breached(self, at: int) -> bool:
-        """Whether it was still running after its due time. Kept at the due time is kept."""
-        return at > self.due and (self.kept_at is None or self.kept_at > self.due)
 
 
 class Ticket(Facts):
     """The fold of what was said of one ticket, up to an instant."""
 
-    __slots__ = (
-        "_calendar",
-        "_category",
-        "_messages",
-        "_opened",
-        "_promised",
-        "_severity",
-        "_states",
-        "asked",
-        "at",
-        "began_at",
-        "zone",
-    )
+    __slots__ = ("_clocks", "_found", "asked", "at", "zone")
 
-    def __init__(
-        self, zone: ZoneInfo, calendar: BusinessCalendar, promised: Commitments | None
-    ) -> None:
-        self.zone = zone
+    def __init__(self, key: str, partner_id: str, world: World) -> None:
+        self.zone = world.zone(partner_id)
         self.at = 0
         self.asked = 0
-        self.began_at: int | None = None
-        self._opened: Opened | None = None
-        self._category: str | None = None
-        self._severity: str | None = None
-        self._states: list[tuple[int, str]] = []
-        self._messages: list[tuple[int, str]] = []
-        """(when, author) of the replies; nothing else is an answer or a question."""
-        self._calendar = calendar
-        self._promised = promised or Commitments()
+        self._clocks = TicketClocks(key, partner_id, world)
+        self._found: tuple[int, list[Clock]] | None = None
+        """The clocks as of an instant; what is taken in or asked for anew clears them."""
+
+    @property
+    def began_at(self) -> int | None:
+        """When it was opened; None while nobody has said so."""
+        return self._clocks.opened_at
 
     def apply(self, contribution: Contribution, at: int) -> None:
         """Take one contribution that became effective at `at`."""
-        match contribution.type:
-            case "ticket.opened" if self._opened is None:
-                self._opened = Opened(*contribution.data)
-                self.began_at = at
-                self._category = self._category or self._opened.category
-                self._severity = self._severity or self._opened.severity
-            case "ticket.message":
-                message = Message(*contribution.data)
-                if message.kind == "reply" and message.author != "system":
-                    self._messages.append((at, message.author))
-            case "ticket.status":
-                status = Status(*contribution.data)
-                self._states.append((at, status.status))
-                self._category = status.category or self._category
-                self._severity = status.severity or self._severity
-            case _:
-                pass
+        self._clocks.take(contribution, at)
+        self._found = None
 
     def ask(self, at: int, asked: int) -> None:
         """Set the instant that the facts are about; silence counts up to `asked`."""
@@ -102,77 +47,30 @@ class Ticket(Facts):
 
     def is_settled(self) -> bool:
         """Whether the helpdesk says resolved or closed."""
-        return bool(self._states) and self._states[-1][1] in _SETTLED
+        return self._clocks.is_settled
 
-    def clocks(self) -> Iterator[ResponseClock]:
-        """Every instance of a promise that started, in the order of starting."""
-        if self.began_at is None:
-            return
-        answers = [at for at, author in self._messages if author == "us" and at >= self.began_at]
-        first = answers[0] if answers else None
-        promised = self._promised
-        if promised.first_response is not None:
-            due = deadline(self.began_at, promised.first_response, self._calendar)
-            yield ResponseClock("first_response", 1, self.began_at, due, first)
-        if promised.next_response is not None and first is not None:
-            waiting: int | None = None
-            cycle = 0
-            for at, author in self._messages:
-                if at < first:
-                    continue
-                if author == "partner" and waiting is None:
-                    waiting = at
-                elif author == "us" and waiting is not None:
-                    cycle += 1
-                    due = deadline(waiting, promised.next_response, self._calendar)
-                    yield ResponseClock("next_response", cycle, waiting, due, at)
-                    waiting = None
-            if waiting is not None:
-                due = deadline(waiting, promised.next_response, self._calendar)
-                yield ResponseClock("next_response", cycle + 1, waiting, due)
-        if promised.resolution is not None:
-            yield self._resolution(promised.resolution)
-
-    def _resolution(self, span: Span) -> ResponseClock:
-        assert self.began_at is not None
-        due = int(deadline(self.began_at, span, self._calendar))
-        kept: int | None = None
-        since: int | None = None
-        for at, state in sorted(self._states):
-            if since is not None:
-                due = self._extend(due, since, at, span)
-                since = None
-            if state == "waiting_on_partner":
-                since = at
-            # Settled and opened again: the clock runs on as if it had not been settled.
-            kept = at if state in _SETTLED and kept is None else kept
-            if state not in _SETTLED:
-                kept = None
-        if since is not None:
-            due = self._extend(due, since, max(since, self.asked), span)
-        return ResponseClock("resolution", 1, self.began_at, due, kept)
-
-    def _extend(self, due: int, start: int, end: int, span: Span) -> int:
-        """A pause before the due time moves it by the time that did not count."""
-        if start >= due:
-            return due
-        if span.unit in (Unit.ELAPSED, Unit.MONTHS):
-            return due + (end - start)
-        return self._calendar.add_us(due, self._calendar.between_us(start, end))
+    def clocks(self, as_of: int | None = None) -> list[Clock]:
+        """Every instance of a promise that started; silence counts up to `as_of`, else `asked`."""
+        when = self.asked if as_of is None else as_of
+        if self._found is None or self._found[0] != when:
+            self._found = (when, list(self._clocks.clocks(when)))
+        return self._found[1]
 
     # -- facts ---------------------------------------------------------------------------------
 
     def categories(self) -> frozenset[str] | None:
         """See Facts."""
-        return None if self._category is None else frozenset((self._category,))
+        category = self._clocks.category
+        return None if category is None else frozenset((category,))
 
     def severity(self) -> str | None:
         """See Facts."""
-        return self._severity
+        return self._clocks.severity
 
     def urgent(self) -> bool | None:
         """See Facts."""
-        return None if self._opened is None else self._opened.urgent
+        opened = self._clocks.opened
+        return None if opened is None else opened.urgent
 
     def since(self) -> int | None:
         """See Facts: since it was opened, until it is settled."""
@@ -182,23 +80,35 @@ class Ticket(Facts):
         """See Facts."""
         if self.began_at is None:
             return None
-        return frozenset(
-            c.commitment
-            for c in self.clocks()
-            if c.is_breached(self.at if c.kept_at is not None else self.asked)
-        )
+        return frozenset(clock.metric for clock in self._late())
+
+    def _late(self) -> list[Clock]:
+        return [clock for clock in self.clocks() if clock.state is ClockState.BREACHED]
 
     def outcomes(self) -> Mapping[str, int]:
         """When each clock that was kept, in time or late, was kept."""
-        return {c.key: c.kept_at for c in self.clocks() if c.kept_at is not None}
+        return {
+            clock.key: clock.stopped_at
+            for clock in self.clocks(max(self.at, self._clocks.latest))
+            if clock.stopped_at is not None
+        }
 
     def silences(self, rules: RuleSet) -> Iterator[tuple[int, str]]:
         """(deadline, clock) at which, if nothing comes, a rule's condition may start to hold."""
-        paused = bool(self._states) and self._states[-1][1] == "waiting_on_partner"
-        for clock in self.clocks():
-            # A paused clock has no due time that silence could reach.
-            if clock.kept_at is None and not (paused and clock.commitment == "resolution"):
-                yield clock.due, clock.key
+        running: set[str] = set()
+        for clock in self.clocks(max(self.at, self.asked)):
+            # One open instance of a metric is enough to make it late; a grid goes on after it.
+            if (
+                clock.is_open
+                and clock.state is not ClockState.EXCUSED
+                and clock.metric not in running
+            ):
+                running.add(clock.metric)
+                due = clock.due_if_silent
+                if due is not None:
+                    yield due, clock.key
+        if running and (change := self._clocks.next_change_of_terms(self.at)) is not None:
+            yield change, ""
         since = self.since()
         if since is not None:
             for span in rules.ages:
@@ -208,27 +118,34 @@ class Ticket(Facts):
         """See Facts."""
         match fact:
             case "breach":
-                late = [c for c in self.clocks() if c.is_breached(max(self.at, self.asked))]
-                return "; ".join(map(self._breach_in_words, late))
+                return "; ".join(map(self._breach_in_words, self._late()))
             case "age":
                 since = self.since()
                 return "" if since is None else f"open for {in_words(self.at - since)}"
             case "category":
-                return self._category or ""
+                return self._clocks.category or ""
             case "severity":
-                return self._severity or ""
+                return self._clocks.severity or ""
             case "urgent":
                 return "marked urgent"
             case _:
                 return ""
 
-    def _breach_in_words(self, clock: ResponseClock) -> str:
-        name = clock.commitment.replace("_", " ")
-        due = self.local(clock.due)
-        if clock.kept_at is None:
-            return f"{name} was due {due} and had not come"
-        late = in_words(clock.kept_at - clock.due)
-        return f"{name} was due {due}, came {self.local(clock.kept_at)}: {late} late"
+    def _breach_in_words(self, clock: Clock) -> str:
+        name = clock.metric.replace("_", " ")
+        due = self.local(clock.due or clock.as_of)
+        words = f"{name} was due {due} and had not come"
+        if clock.stopped_at is not None and clock.stopped_at <= max(self.at, self.asked):
+            late = in_words(clock.late)
+            words = f"{name} was due {due}, came {self.local(clock.stopped_at)}: {late} late"
+            if clock.reason:
+                words = f"{name} was due {due}: {clock.reason}"
+        if clock.retroactive:
+            words += " (by terms that changed later)"
+        if clock.metric == policy.Metric.FIRST_RESPONSE and clock.asked_again:
+            times = len(clock.asked_again)
+            words += ", partner asked again" + (f" {times} times" if times > 1 else "")
+        return words
 
     def local(self, instant: int) -> str:
         """An instant in the partner's zone, for people."""
@@ -236,7 +153,8 @@ class Ticket(Facts):
 
     def summary(self) -> str:
         """What the ticket is about, in the words of whoever opened it."""
-        return (self._opened.summary if self._opened else None) or self._category or ""
+        opened = self._clocks.opened
+        return (opened.summary if opened else None) or self._clocks.category or ""
 
 
 class Disruption(Facts):

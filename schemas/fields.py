@@ -3,10 +3,17 @@
 from datetime import time
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
-from pydantic import WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 
-from schemas.units import SPAN_SYNTAX, Span, Unit, parse_span
+from schemas.units import SPAN_SYNTAX, Lead, Span, Unit, parse_lead, parse_span
 
 
 class Document(BaseModel):
@@ -38,6 +45,14 @@ def _elapsed(value: Any) -> Span:
     return span
 
 
+def _lead(value: Any) -> Lead:
+    if isinstance(value, Lead):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no time to warn; write e.g. 1bh, 30min or 75%")
+    return parse_lead(value)
+
+
 _AS_TEXT = PlainSerializer(str, return_type=str)
 
 SpanField = Annotated[
@@ -55,6 +70,14 @@ ElapsedField = Annotated[
     WithJsonSchema({"type": "string", "examples": ["15min", "12h"]}),
 ]
 """A length of elapsed time, needing no calendar: `15min`, `12h`."""
+
+LeadField = Annotated[
+    Lead,
+    PlainValidator(_lead),
+    _AS_TEXT,
+    WithJsonSchema({"type": "string", "examples": ["1bh", "30min", "75%"]}),
+]
+"""How early to warn: `1bh` before something is due, or when `75%` of its budget is spent."""
 
 
 def parse_clock(text: str) -> int:

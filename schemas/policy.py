@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.fields import Document, ElapsedField, IntervalField, Name, SpanField
+from schemas.fields import (
+    Document,
+    ElapsedField,
+    IntervalField,
+    LeadField,
+    Name,
+    SpanField,
+)
 from schemas.units import Span, parse_span
 
 #: Below the tiers: listed in the account manager's daily summary; no clock, no alert.
@@ -56,21 +63,123 @@ class LadderTier(Document):
     mode: Mode = Mode.LIVE
 
 
+class Anchor(StrEnum):
+    """What a cadence counts from."""
+
+    GRID = "grid"
+    """Fixed points in time: keeping one early does not move the next."""
+    ROLLING = "rolling"
+    """The last time that it was kept."""
+
+
 class Touchpoint(Document):
-    """A session promised to a partner tier, and how often."""
+    """A session promised to a partner tier, and how often.
+
+    On a grid one is owed in each week, fortnight or month, as the calendar on the wall has them
+    in the partner's zone; rolling, so long after the last one.
+    """
 
     kind: Name
     every: SpanField
+    anchor: Anchor = Anchor.GRID
+    starting: Annotated[
+        date | None,
+        Field(description="First day of any one period; without it, Mondays and firsts of month."),
+    ] = None
 
 
-class Commitments(Document):
-    """What a partner tier was promised."""
+class Metric(StrEnum):
+    """What a commitment on a ticket measures."""
+
+    FIRST_RESPONSE = "first_response"
+    """Until our first reply."""
+    NEXT_RESPONSE = "next_response"
+    """From the oldest message of the partner that nobody answered, until we reply."""
+    STATUS_UPDATE = "status_update"
+    """The partner hears from us so often while the ticket is open."""
+    RESOLUTION = "resolution"
+    """Until the ticket is resolved or closed."""
+    PARTNER_RESPONSE = "partner_response"
+    """What the partner owes us: an answer while we wait for one."""
+
+
+class Promises(Document):
+    """Commitments on a ticket, by metric."""
 
     first_response: SpanField | None = None
     next_response: SpanField | None = None
     status_update: SpanField | None = None
     resolution: SpanField | None = None
+    partner_response: SpanField | None = None
+
+
+class OverrideWhen(Document):
+    """Which tickets: all that is given must hold; one of a list is enough."""
+
+    category: Name | tuple[Name, ...] = ()
+    severity: Name | tuple[Name, ...] = ()
+
+
+class Override(Promises):
+    """Other commitments for some tickets. Per metric the first listed that speaks of it wins."""
+
+    when: OverrideWhen
+    without: Annotated[
+        tuple[Metric, ...], Field(description="Metrics that such a ticket is not promised.")
+    ] = ()
+
+
+class Commitments(Promises):
+    """What a partner tier was promised."""
+
+    overrides: tuple[Override, ...] = ()
     touchpoints: tuple[Touchpoint, ...] = ()
+
+
+class Reopening(StrEnum):
+    """What becomes of the resolution clock when a settled ticket is opened again."""
+
+    RESUME = "resume"
+    """It goes on; the time in which the ticket was settled does not count."""
+    NEW_CYCLE = "new_cycle"
+    """It stays met or breached; another one starts with the whole budget."""
+    RESTART = "restart"
+    """It is cancelled unless it was breached; another one starts with the whole budget."""
+
+
+class Shift(StrEnum):
+    """Where a touchpoint goes whose last day is no working day."""
+
+    BEFORE = "before"
+    """Due by the end of the last working day before."""
+    AFTER = "after"
+    """Due by the end of the next working day."""
+    NONE = "none"
+
+
+class Clocks(Document):
+    """How the clocks of commitments run, pause and warn."""
+
+    status_update: Anchor = Anchor.ROLLING
+    pause: Annotated[
+        tuple[Metric, ...],
+        Field(description="Metrics that pause while a ticket waits on the partner."),
+    ] = (Metric.STATUS_UPDATE, Metric.RESOLUTION)
+    pause_at_most: Annotated[
+        SpanField | None, Field(description="All pauses of one clock together; then it runs again.")
+    ] = None
+    stale_pause_after: Annotated[
+        SpanField | None, Field(description="A pause that lasts so long is warned about.")
+    ] = None
+    reopening: Reopening = Reopening.RESUME
+    warn: Annotated[
+        tuple[LeadField, ...],
+        Field(description="When to warn: so long before something is due, or at so much spent."),
+    ] = ()
+    touchpoint_shift: Shift = Shift.BEFORE
+    due_soon_after_closure: Annotated[
+        SpanField, Field(description="The list before a weekend or holiday names what is due then.")
+    ] = parse_span("4bh")
 
 
 Hours = dict[str, tuple[IntervalField, ...]]
@@ -169,6 +278,7 @@ class Policy(Document):
         Field(min_length=1, description="Per partner tier, or `default`: tier to ladder step."),
     ]
     commitments: dict[str, Commitments] = {}
+    clocks: Clocks = Clocks()
     calendars: Annotated[dict[str, CalendarDocument], Field(min_length=1)]
     sources: dict[str, Source] = {}
     impact_measure: ImpactMeasure = ImpactMeasure.UNITS

@@ -92,3 +92,32 @@ def parse_percent(text: str) -> Decimal:
     if match is None:
         raise ValueError(f"{text!r} is not a percentage; write e.g. 5%")
     return Decimal(match[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How early to warn: `1bh` before something is due, or `75%` when so much of it is spent."""
+
+    text: str
+    before: Span | None
+    spent: Decimal | None
+    """Percent of the budget, above 0 and below 100."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_lead(text: str) -> Lead:
+    """Read `1bh` (so long before it is due) or `75%` (so much of the budget spent).
+
+    Raises ValueError that says what is accepted.
+    """
+    if text.rstrip().endswith("%"):
+        percent = parse_percent(text)
+        if not 0 < percent < 100:
+            raise ValueError(f"{text!r}: a warning comes after 0% and before 100% of the budget")
+        return Lead(f"{percent.normalize():f}%", None, percent)
+    span = parse_span(text)
+    if span.unit is Unit.MONTHS:
+        raise ValueError(f"{span}: write a warning in {SPAN_SYNTAX.replace(' mo,', '')}, or as 75%")
+    return Lead(span.text, span, None)
