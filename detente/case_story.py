@@ -128,13 +128,17 @@ def _in_zone(text: str, zone: ZoneInfo) -> str:
 
 
 def _undelivered(desk: Desk, entry: OutboxEntry) -> str:
-    people = ", ".join(desk.people(entry.effect.role.partition(":")[0], entry.effect.partner_id,
-                                   desk.now))  # fmt: skip
-    who = f"the {words(entry.effect.role.partition(':')[0])}{f' ({people})' if people else ''}"
-    if entry.status is OutboxStatus.QUEUED:
-        why = f": {entry.reason}" if entry.reason else ""
-        return f"{who} is about to be told {_AS[entry.effect.kind]}{why}"
-    return f"{who}: {entry.status}{f', {shown(entry.reason)}' if entry.reason else ''}"
+    effect = entry.effect
+    role = effect.role.partition(":")[0]
+    stand_in = "the stand-in of " if effect.role != role else ""
+    people = ", ".join(desk.people(effect.role, effect.partner_id, desk.now))
+    who = f"{stand_in}the {words(role)}{f' ({people})' if people else ''}"
+    why = f": {shown(entry.reason)}" if entry.reason else ""
+    if entry.status is not OutboxStatus.QUEUED:
+        return f"{who}: {entry.status}{why}"
+    if effect.kind in (EffectKind.UPDATE, EffectKind.RETRACTION):
+        return f"whoever was told as {who} is about to hear {_AS[effect.kind]}{why}"
+    return f"{who} is about to be told {_AS[effect.kind]}{why}"
 
 
 # --- as text --------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ _CASES = {
     "cases": _Entry("cases", "cases", "List cases."),
     "case": _Entry("case", "case", "Show one case with its story."),
     "explain": _Entry(
-        "explain", "explain", "Say why a case stands as it does, or why there is none."
+        "explain", "explain_command", "Say why a case stands as it does, or why there is none."
     ),
     "ack": _Entry("verbs", "ack", "Say that you have seen a case and take care of it."),
     "assign": _Entry("verbs", "assign", "Give a case to somebody."),

@@ -16,9 +16,12 @@ from detente.output import RefusedError
 from detente.settings import Settings, read_settings
 from rules.calendars import BusinessCalendar
 from rules.decision import CaseRow, Kind, State
+from rules.effects import STAND_IN
 from rules.patterns import read_pattern_key
 from rules.subjects import split_key
+from schemas.policy import Policy
 from schemas.time import Instant, iso
+from streams.horizon import FeedWatch, SourceProgress
 from streams.store import Store, Transaction
 from streams.store.engines import database_file, parse_url
 
@@ -63,9 +66,14 @@ class Desk:
         return None if found is None else words(found)
 
     def people(self, role: str, partner_id: str | None, at: int) -> tuple[str, ...]:
-        """Names of whoever a role means at an instant."""
-        found = self.knowledge.recipients.resolve(role, partner_id, at)
-        return tuple(map(self.person, found.people))
+        """Names of whoever a role means at an instant; `role:stand_in` means their stand-ins."""
+        recipients = self.knowledge.recipients
+        plain = role.removesuffix(STAND_IN)
+        if plain == role:
+            return tuple(map(self.person, recipients.resolve(role, partner_id, at).people))
+        known = map(recipients.person, recipients.people(plain, partner_id))
+        stand_ins = dict.fromkeys(p.stand_in for p in known if p is not None and p.stand_in)
+        return tuple(map(self.person, stand_ins))
 
 
 @contextmanager
@@ -154,3 +162,12 @@ def case_document(case: CaseRow) -> dict[str, Any]:
 
 #: How a state is written on the command line.
 STATES = {state.name.lower(): state for state in State}
+
+
+def feed_watch(tx: Transaction, policy: Policy) -> FeedWatch:
+    """The sources as the service sees them, read from the store."""
+    heard = {
+        name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
+        for name, feed in tx.feeds().items()
+    }
+    return FeedWatch(policy, heard)

@@ -413,7 +413,7 @@ def _event(
         "source": SOURCE,
         "type": verb.event,
         "time": iso(desk.now),
-        "data": data | detail,
+        "data": {**data, **detail},
     }
 
 
@@ -427,13 +427,13 @@ def _result(
             return _Result(case, False, reason)
         case out.Accepted() | out.Duplicate():
             pass
-    name = f"{verb.event.partition('.')[2]}:{SOURCE}#{event_id}"
-    step = next((s for s in steps if s.key == name), None)
+    step = next((step for step in steps if f"{SOURCE}#{event_id}" in step.key), None)
     if step is None:
         return _Result(case, False, "took it, and nothing came of it")
     summary = str(step.receipt.get("summary", ""))
     if step.kind is StepKind.COMMENTED and verb is not _COMMENT:
-        return _Result(case, False, f"was not changed, only commented on: {summary}")
+        kept = "" if summary.endswith("comment") else "; kept as a comment"
+        return _Result(case, False, f"was not changed: {summary}{kept}")
     return _Result(case, True, summary)
 
 
