@@ -37,7 +37,8 @@ class FeedReport:
     is_silent: bool
     """It has missed its cadence."""
     in_grace: bool
-    """Detente was away, and it has not sent anything newer yet."""
+    """It is catching up: Detente was away, and it has not sent anything newer yet, or it was
+    silent, and still speaks of times longer ago than its cadence and lag."""
 
 
 @dataclass(slots=True)
@@ -84,14 +85,16 @@ class FeedWatch:
         in_grace = False
         if self.down_since is not None and heard is not None:
             grace = self.policy.patience.grace_after_gap.amount
-            newer = heard.event_at >= self.down_since and heard.recorded_at >= self.up_since
-            in_grace = not newer and now < self.up_since + grace
+            # What is stamped before we came back is backlog, and more of it may follow.
+            in_grace = heard.event_at < self.up_since and now < self.up_since + grace
         silent_since = last
         if cadence is not None and silent_since is None:
             silent_since = self.up_since
         is_silent = (
             cadence is not None and silent_since is not None and now > silent_since + cadence.amount
         )
+        if cadence is not None and heard is not None and not is_silent:
+            in_grace |= now > heard.event_at + cadence.amount + lag
         until = now - 1 - lag
         if heard is not None and (in_grace or is_silent):
             until = min(until, heard.event_at - lag)
