@@ -229,6 +229,7 @@ class _Story:
         self.owner: str | None = None
         self.disputed = False
         self.excused = False
+        self.in_shadow = False
         self.parent: DisruptionSpan | None = None
         self.matched: dict[str, Hit] = {}
         self.occurring: dict[str, Hit] = {}
@@ -607,7 +608,9 @@ class _Story:
 
     def _is_shadow(self) -> bool:
         active = [hit for hit in self.matched.values() if hit.rank >= 0]
-        return bool(active) and all(hit.shadow for hit in active)
+        if active:  # what is taken back is told to those who heard of it
+            self.in_shadow = all(hit.shadow for hit in active)
+        return self.in_shadow
 
     def _set_tier(self, rank: int) -> None:
         self.rank = rank
@@ -1045,7 +1048,9 @@ class _Story:
             if known is not None and not step.fresh:
                 taken[step.key] = known
             else:
-                taken[step.key] = Taken(step.decided_at, step.due, step.resolve_due, self.tell)
+                taken[step.key] = Taken(
+                    step.decided_at, step.due, step.resolve_due, self.tell, shadow=step.shadow
+                )
                 news.append(step)
         withdrawn: list[str] = []
         for key, known in before.items():
@@ -1058,8 +1063,9 @@ class _Story:
                 known = known._replace(withdrawn_at=self.now)
             taken[key] = known
         if self._was_opened(withdrawn) and self.state in (None, State.WATCH):
-            news.append(self._retraction(len(before)))
-            taken[news[-1].key] = Taken(self.now, None, None, self.tell)
+            in_shadow = all(before[key].shadow for key in withdrawn if key.startswith("opened:"))
+            news.append(self._retraction(len(before), in_shadow))
+            taken[news[-1].key] = Taken(self.now, None, None, self.tell, shadow=in_shadow)
             self.steps.append(news[-1])
         case = self._case_row(taken)
         effects: list[Effect] = []
@@ -1100,7 +1106,7 @@ class _Story:
     def _was_opened(self, withdrawn: Sequence[str]) -> bool:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)
 
-    def _retraction(self, n: int) -> Step:
+    def _retraction(self, n: int, in_shadow: bool) -> Step:
         self.subject.ask(self.now, min(self.now, self.horizon.feeds(self.kind)))
         why = [
             words
@@ -1122,7 +1128,7 @@ class _Story:
             [],
             None,
             state=State.RETRACTED,
-            shadow=self._is_shadow(),
+            shadow=in_shadow,
         )
 
     def _case_row(self, taken: Mapping[str, Taken]) -> CaseRow | None:

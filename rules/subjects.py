@@ -421,6 +421,8 @@ class Taken(NamedTuple):
     told: bool = False
     """Whether effects went out for it."""
     withdrawn_at: int | None = None
+    shadow: bool = False
+    """Whether only the redirect target was told."""
 
 
 class Document(NamedTuple):
