@@ -539,6 +539,7 @@ class Timeline:
         self._down_since = self.now
         self.now = Instant(self.now + _length(away))
         self._start()
+        self._do_what_is_due()
 
     def new_policy(self, active_from: str, **parts: Any) -> None:
         """Another version of the policy, as its activation leaves it: known, and armed."""
