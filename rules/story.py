@@ -258,14 +258,21 @@ class _Story:
             if people is not None and people > self.horizon.people:
                 people = None
             fires = min((d for d in (silence, people) if d is not None), default=None)
-            if following is not None and (fires is None or following <= fires):
+            change = self.world.policies.changes_after(last + 1)
+            if change is not None and change <= min(
+                at for at in (feeds, fires, following) if at is not None
+            ):
+                last = change - 1
+                self._turn_to_policy(change, feeds)
+            elif following is not None and (fires is None or following <= fires):
                 # What happened at the very instant of a deadline is read before it.
                 self.deciding_at = self.now
                 end = n
                 while end < len(entries) and entries[end][0] == following:
                     end += 1
                 self._take_in(entries[n:end], following, feeds)
-                n, last = end, max(last, following)
+                # A deadline at this very instant is still to come.
+                n, last = end, max(last, following - 1)
             elif fires is None:
                 break
             elif fires == silence:
@@ -278,6 +285,13 @@ class _Story:
                 self._decide_at(fires, lag=0)
                 self._expire(fires)
         return self._compare(feeds)
+
+    def _turn_to_policy(self, change: int, feeds: int) -> None:
+        """A new policy holds for what still goes on; what is over was judged by the old one."""
+        self.subject.ask(change, change)
+        if self.subject.since() is not None and not isinstance(self.subject, Pattern):
+            self._decide_at(change, lag=self.horizon.people - feeds)
+            self._judge(change, change, disprove=False)
 
     def _decide_at(self, at: int, lag: int) -> None:
         if self.virtual:
@@ -295,7 +309,7 @@ class _Story:
     def _next_silence(self, last: int, feeds: int) -> int | None:
         """The next deadline of silence that is proven: read past, or what came came later."""
         best: int | None = None
-        for due, what in self.subject.silences(self._rules(max(last, 0))):
+        for due, what in self.subject.silences(self._rules(last + 1)):
             if due <= last or (best is not None and due >= best):
                 continue
             if due <= feeds or self.outcomes.get(what, -1) > due:
@@ -1211,7 +1225,7 @@ class _Story:
             for due, what in self.subject.silences(self._rules(max(last, feeds)))
             if due > feeds and self.outcomes.get(what, -1) <= due
         ]
-        if pending and change is not None:
+        if change is not None and (pending or self.subject.since() is not None):
             pending.append(change)
         return min(pending, default=None)
 

@@ -5,7 +5,17 @@ from typing import Any
 from rules.decision import Kind, StepKind
 from rules.subjects import case_id, subject_key
 from schemas.time import HOUR, iso
-from tests.properties.histories import DAYS, GRID, START, History, Said, numbered, one_policy
+from tests.properties.histories import (
+    DAYS,
+    GRID,
+    START,
+    History,
+    Said,
+    contributions,
+    numbered,
+    one_policy,
+    two_policies,
+)
 from tests.properties.lives import Life, account, is_standing
 
 NOW = START + DAYS * 4 * GRID
@@ -107,3 +117,34 @@ def test_an_order_called_off_whole_has_no_exposure_to_share() -> None:
         order("order.cancelled", 1, by="partner"),
     )
     assert life.folded.case is not None
+
+
+def test_an_event_at_the_instant_of_a_deadline_does_not_hide_it() -> None:
+    limit = 1 + 48 // 6  # the promise lies one step after the start
+    life = lived(ORDER, placed(), order("delivery.failed", limit, delivery_id="D1"))
+    assert life.folded.case is not None
+    assert "late-delivery" in life.folded.case.rules
+
+
+def test_a_new_policy_sets_deadlines_for_what_still_goes_on() -> None:
+    world = two_policies()
+    began = world.policies.changes_after(0)
+    assert began is not None
+    said = Said(
+        "order.placed",
+        START,
+        {
+            "partner_id": "C",
+            "order_id": "O1",
+            "promised_at": iso(began - 30 * HOUR),
+            "lines": [NUT],
+        },
+        id="e0",
+    )
+    life = Life("order:C:O1", world)
+    life.take(contributions([said], world, life.key), START)
+    assert life.folded.feeds_due == began  # late under the old one only after 48 h
+    life.tick(began + 1)
+    assert life.folded.case is not None
+    assert life.folded.case.tier == "executive"
+    assert life.folded.case.opened_at == began
