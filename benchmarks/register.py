@@ -22,7 +22,9 @@ from schemas.time import Instant
 from streams.records import RawRecord
 from streams.store import Store
 
-_ROWS_A_COMMIT = 50_000
+#: New orders in a batch of 5,000 events: rows that come together lie together in the file.
+_ORDERS_A_BATCH = 2_250
+_BATCHES_A_COMMIT = 20
 
 
 def database(folder: str | Path, name: str = "bench.db") -> str:
@@ -33,9 +35,13 @@ def database(folder: str | Path, name: str = "bench.db") -> str:
 def fill(store: Store, house: House, orders: int, open_orders: int = load.LAG) -> None:
     """Fill an empty store with so many orders, the last `open_orders` of them not delivered."""
     rows = _rows(house, range(orders), orders - open_orders)
-    while piece := list(islice(rows, _ROWS_A_COMMIT)):
+    more = True
+    while more:
         with store.transaction() as tx:
-            tx.write(Changes(subjects=piece))
+            for _ in range(_BATCHES_A_COMMIT):
+                piece = list(islice(rows, _ORDERS_A_BATCH))
+                more = bool(piece)
+                tx.write(Changes(subjects=piece))
 
 
 def check(house: House, orders: int = 300) -> None:

@@ -18,8 +18,8 @@ from rules.decision import (
     SubjectRow,
 )
 from rules.patterns import Pattern
-from rules.screen import Quiet, screen_order
-from rules.story import Folded, fold
+from rules.screen import Quiet, screen_order, screen_ticket
+from rules.story import Folded, fold, make_subject
 from rules.subjects import (
     Contribution,
     Document,
@@ -27,6 +27,7 @@ from rules.subjects import (
     read_document,
     write_document,
 )
+from rules.tickets import Ticket
 from rules.world import Horizon, World
 from schemas.time import Instant
 
@@ -156,29 +157,18 @@ class Decider:
         horizon: Horizon,
         now: Instant,
     ) -> None:
-        said = [item.statement.contribution for item in fresh]
-        whole = document._replace(contributions=[*document.contributions, *said])
-        kind = fresh[0].statement.kind
-        if kind is Kind.PATTERN:
+        whole = Document(
+            [*document.contributions, *[item.statement.contribution for item in fresh]],
+            document.taken,
+            document.occurrences,
+        )
+        statement = fresh[0].statement
+        if statement.kind is Kind.PATTERN:
             # Its occurrences are loaded by the shell, which wakes it; the command is kept now.
             self._keep(key, row, whole, fresh)
             return
-        if kind is Kind.ORDER and not document.taken and not document.occurrences:
-            partner_id = fresh[0].statement.partner_id
-            quiet = self._screen(partner_id, whole, horizon)
-            if quiet is not None:
-                self.decision.subjects[key] = SubjectRow(
-                    key,
-                    kind,
-                    partner_id,
-                    write_document(whole),
-                    Instant(quiet.began_at),
-                    None if quiet.feeds_due is None else Instant(quiet.feeds_due),
-                    None,
-                    0 if row is None else row.version,
-                    has_case=False,
-                )
-                return
+        if self._pass(key, row, statement.kind, statement.partner_id, whole, horizon):
+            return
         try:
             folded = self._fold(key, whole, horizon, now)
         except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
@@ -187,6 +177,10 @@ class Decider:
             self._store(key, row, document, folded, fresh)
 
     def _refold(self, row: SubjectRow, document: Document, horizon: Horizon, now: Instant) -> None:
+        if document.contributions and self._pass(
+            row.key, row, row.kind, row.partner_id, document, horizon
+        ):
+            return
         try:
             folded = self._fold(row.key, document, horizon, now)
         except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
@@ -194,20 +188,60 @@ class Decider:
         else:
             self._store(row.key, row, document, folded, [])
 
-    def _screen(self, partner_id: str, document: Document, horizon: Horizon) -> Quiet | None:
-        since = min(c.time for c in document.contributions)
-        policy = self.world.one_policy_since(since)
-        tier = self.world.steady_tier(partner_id, since)
-        if policy is None or tier is None:
-            return None  # rules may have changed on the way: the fold sees to that
-        return screen_order(
-            document.contributions,
-            policy.rule_set(Kind.ORDER, tier, self.world.calendar_name(partner_id)),
-            horizon.orders,
-            self.world.zone(partner_id),
+    def _pass(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        kind: Kind,
+        partner_id: str,
+        document: Document,
+        horizon: Horizon,
+    ) -> bool:
+        """Keep a subject that the screen lets pass. False: it must be folded."""
+        if document.taken or document.occurrences:
+            return False
+        quiet = self._screen(kind, partner_id, document.contributions, horizon)
+        if quiet is None:
+            return False
+        self.decision.subjects[key] = SubjectRow(
+            key,
+            kind,
+            partner_id,
+            write_document(document),
+            None if quiet.began_at is None else Instant(quiet.began_at),
+            None if quiet.feeds_due is None else Instant(quiet.feeds_due),
+            None,
+            0 if row is None else row.version,
+            has_case=False,
         )
+        return True
 
-    def _unknown_of(self, items: Sequence[Taken], document: Document, key: str) -> list[Taken]:
+    def _screen(
+        self,
+        kind: Kind,
+        partner_id: str,
+        contributions: Sequence[Contribution],
+        horizon: Horizon,
+    ) -> Quiet | None:
+        if kind is not Kind.ORDER and kind is not Kind.TICKET:
+            return None
+        since = min([contribution.time for contribution in contributions])
+        world = self.world
+        rules = world.steady_rules(kind, partner_id, since)
+        if rules is None:
+            return None  # rules may have changed on the way: the fold sees to that
+        if kind is Kind.ORDER:
+            return screen_order(contributions, rules, horizon.orders, world.zone(partner_id))
+        policy = world.policies.newest
+        ticket = make_subject(kind, "", partner_id, world, policy, since)
+        assert isinstance(ticket, Ticket)
+        return screen_ticket(contributions, ticket, rules, horizon.tickets)
+
+    def _unknown_of(self, items: list[Taken], document: Document, key: str) -> list[Taken]:
+        if len(items) == 1:
+            said = items[0].statement.contribution
+            if all(c.id != said.id for c in document.contributions):
+                return items
         known = {(c.source, c.id): c for c in document.contributions}
         fresh = []
         for item in items:

@@ -244,8 +244,8 @@ def _categories(node: Node) -> frozenset[str] | None:
         case cond.All(parts):
             return next((found for part in parts if (found := _categories(part)) is not None), None)
         case cond.Either(parts):
-            found = [words for part in parts if (words := _categories(part)) is not None]
-            return frozenset().union(*found) if len(found) == len(parts) else None
+            named = [words for part in parts if (words := _categories(part)) is not None]
+            return frozenset[str]().union(*named) if len(named) == len(parts) else None
         case _:
             return None
 

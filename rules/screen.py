@@ -1,8 +1,8 @@
-"""The screen: orders that plainly cannot match any rule are not walked through.
+"""The screen: orders and tickets that plainly cannot match any rule are not walked through.
 
-Most events are about orders that are on time and whole. For those the answer is known from a
-look at their contributions; the fold would find the same (a property test holds them together).
-Whatever is not plain is left to the fold.
+Most events are about orders that are on time and whole, or tickets that no rule asks for. For
+those the answer is known from a look at their contributions; the fold would find the same (a
+property test holds them together). Whatever is not plain is left to the fold.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,16 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from rules.deadlines import deadline
-from rules.orders import instant_of
+from rules.orders import instant_of, version_of
 from rules.policy import RuleSet
 from rules.subjects import Contribution
+from rules.tickets import Ticket
 
 
 class Quiet(NamedTuple):
-    """Nothing to decide: when the order began, and until when its silence is all right."""
+    """Nothing to decide: when the subject began, and until when its silence is all right."""
 
-    began_at: int
+    began_at: int | None
     feeds_due: int | None
 
 
@@ -31,15 +32,13 @@ def screen_order(
     placed: Contribution | None = None
     completed: Contribution | None = None
     for contribution in contributions:
-        match contribution.type:
-            case "order.placed" if placed is None:
-                placed = contribution
-            case "delivery.completed" if completed is None:
-                completed = contribution
-            case "delivery.dispatched" if contribution.data[3] is None:
-                pass  # left, but nobody said when it will come
-            case _:
-                return None
+        type_ = contribution.type
+        if type_ == "order.placed" and placed is None:
+            placed = contribution
+        elif type_ == "delivery.completed" and completed is None:
+            completed = contribution
+        elif type_ != "delivery.dispatched" or contribution.data[3] is not None:
+            return None  # a dispatch that names no eta only says that something left
     if placed is None:
         return None
     promised, _, lines = placed.data
@@ -78,7 +77,44 @@ def _silence_due(
         if own is not None:
             # A deadline moves with its promise, so the earliest promise has the earliest one.
             promise = min(promise, instant_of(own, zone))
-    dues = [int(deadline(promise, span, rules.calendar)) for span in rules.delays]
-    if rules.watches_promises:
-        dues.append(promise)
-    return min(dues, default=None)
+    due = promise if rules.watches_promises else None
+    for span in rules.delays:
+        limit = deadline(promise, span, rules.calendar)
+        if due is None or limit < due:
+            due = limit
+    return due
+
+
+def screen_ticket(
+    contributions: Sequence[Contribution], ticket: Ticket, rules: RuleSet, feeds: int
+) -> Quiet | None:
+    """What is plain about a ticket without a case, or None if it must be folded.
+
+    `ticket` is an empty one; it takes the contributions.
+    """
+    if rules.categories is None or rules.ages:
+        return None
+    for contribution in contributions:
+        match contribution.type:
+            case "ticket.opened":
+                _, category, _, _, urgent, _ = contribution.data
+                if urgent or category in rules.categories:
+                    return None
+            case "ticket.status":
+                if contribution.data[1] in rules.categories:
+                    return None
+            case "ticket.message":
+                pass
+            case _:
+                return None
+    last = 0
+    for contribution in sorted(contributions, key=version_of):
+        last = contribution.time
+        ticket.apply(contribution, last)
+    ticket.ask(last, min(last, feeds))
+    if ticket.breaches():
+        return None
+    dues = [due for due, _ in ticket.silences(rules)]
+    if any(due <= feeds for due in dues):
+        return None
+    return Quiet(ticket.began_at, min(dues, default=None))

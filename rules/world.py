@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from rules.calendars import BusinessCalendar
 from rules.decision import Kind
-from rules.policy import CompiledPolicy, PolicyHistory
+from rules.policy import CompiledPolicy, PolicyHistory, RuleSet
 from rules.recipients import Recipients
 
 
@@ -72,6 +72,7 @@ class World:
     recipients: Recipients
     disruptions: Sequence[DisruptionSpan] = ()
     _zones: dict[str, ZoneInfo] = field(default_factory=dict)
+    _steady: dict[tuple[Kind, str], RuleSet | None] = field(default_factory=dict)
 
     def partner_tier(self, partner_id: str, at: int) -> str:
         """The partner's tier then; the policy's default for a partner that nobody listed."""
@@ -79,18 +80,24 @@ class World:
         tier = self.recipients.partner_tier(partner_id, at)
         return tier if tier is not None else policy.default_tier
 
-    def steady_tier(self, partner_id: str, since: int) -> str | None:
-        """The partner's tier, if it has been the same since an instant and has no dates."""
-        partner = self.recipients.directory.partners.get(partner_id)
-        if partner is not None and not isinstance(partner.tier, str):
-            return None
-        return self.partner_tier(partner_id, since)
+    def steady_rules(self, kind: Kind, partner_id: str, since: int) -> RuleSet | None:
+        """The rules for a partner, if they have been the same since an instant and stay so.
 
-    def one_policy_since(self, instant: int) -> CompiledPolicy | None:
-        """The policy, if one version was in force all the time and none is about to follow."""
-        policy = self.policies.at(instant)
-        newest = self.policies.newest
-        return newest if policy is newest and self.policies.changes_after(instant) is None else None
+        That needs one version of the policy that was in force all the time with none to follow,
+        and a partner tier without dates.
+        """
+        if since < self.policies.last_start:
+            return None
+        key = kind, partner_id
+        if key in self._steady:
+            return self._steady[key]
+        partner = self.recipients.directory.partners.get(partner_id)
+        rules = None
+        if partner is None or isinstance(partner.tier, str):
+            tier = self.partner_tier(partner_id, since)
+            rules = self.policies.newest.rule_set(kind, tier, self.calendar_name(partner_id))
+        self._steady[key] = rules
+        return rules
 
     def calendar_name(self, partner_id: str) -> str:
         """The calendar that promises to the partner run in."""
