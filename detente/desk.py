@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from detente.documents import Knowledge, stored_knowledge
-from detente.embedded import wall_clock
+from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, wall_clock
 from detente.output import RefusedError
 from detente.settings import Settings, read_settings
 from rules.calendars import BusinessCalendar
@@ -20,11 +20,13 @@ from rules.effects import STAND_IN
 from rules.patterns import read_pattern_key
 from rules.subjects import split_key
 from schemas.policy import Policy
-from schemas.time import Instant, iso
+from schemas.time import SECOND, Instant, iso
 from streams.horizon import FeedWatch, SourceProgress
 from streams.store import Store, Transaction
 from streams.store.engines import database_file, parse_url
 
+#: A service that has not said for so long that it lives, in microseconds, runs no more.
+_SIGN_OF_LIFE = 15 * SECOND
 #: How many cases are named when a beginning fits several.
 _NAMED = 10
 #: Letters that are easily taken for digits, and are not used in the id of a case.
@@ -83,10 +85,10 @@ def open_desk(db: str | None) -> Iterator[Desk]:
     Raises RefusedError when there is none, SettingsError, DocumentError or StoreError.
     """
     settings = read_settings({"db": db})
-    if not database_file(parse_url(settings.db)).exists():
+    file = database_file(parse_url(settings.db))
+    if file is not None and not file.exists():
         raise RefusedError(
-            f"there is no database at {database_file(parse_url(settings.db))}; `detente serve` "
-            "makes one, and --db names another"
+            f"there is no database at {file}; `detente serve` makes one, and --db names another"
         )
     with Store.open(settings.db, create=False) as store:
         with store.reading() as tx:
@@ -170,4 +172,11 @@ def feed_watch(tx: Transaction, policy: Policy) -> FeedWatch:
         name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
         for name, feed in tx.feeds().items()
     }
-    return FeedWatch(policy, heard)
+    up, down = tx.setting(UP_SINCE), tx.setting(DOWN_SINCE)
+    return FeedWatch(policy, heard, Instant(int(up or 0)), Instant(int(down)) if down else None)
+
+
+def is_served(tx: Transaction, at: int) -> bool:
+    """Whether a service runs on this store; it says so every few seconds."""
+    alive = tx.setting(LAST_ALIVE)
+    return alive is not None and at - int(alive) < _SIGN_OF_LIFE

@@ -26,6 +26,8 @@ from streams.store import Store, Transaction
 
 #: Settings of the store: when the service last said that it lives.
 LAST_ALIVE = "last_alive"
+#: Settings of the store: the bounds of the last gap in service, for commands that look at feeds.
+UP_SINCE, DOWN_SINCE = "up_since", "down_since"
 
 
 def wall_clock() -> Instant:

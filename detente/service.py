@@ -22,7 +22,7 @@ import msgspec
 from aiohttp import web
 
 from detente.alarms import Alarms
-from detente.embedded import LAST_ALIVE, Embedded
+from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
 from detente.settings import Settings
 from detente.wire import PATH, decode_records, encode_outcomes
@@ -103,6 +103,7 @@ class Service:
             check_binding(self._host, self._tokens)
             await self._writer.start()
             stack.push_async_callback(self._writer.stop, _WRITER_GRACE)
+            await self._writer.call(self._note_start)
             await self._watch()
             await self._listen()
             stack.push_async_callback(self._http.stop)
@@ -193,6 +194,12 @@ class Service:
         self._note_alive(now)
         self._read_tokens()
         return self._alarms.look(now)
+
+    def _note_start(self) -> None:
+        watch = self._embedded.watch
+        with self._embedded.store.transaction() as tx:
+            tx.put_setting(UP_SINCE, str(watch.up_since))
+            tx.put_setting(DOWN_SINCE, str(watch.down_since or ""))
 
     def _note_alive(self, now: Instant) -> None:
         with self._embedded.store.transaction() as tx:
