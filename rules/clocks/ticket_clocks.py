@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rules.clocks.clock import PARTNER, Clock, ClockState, Exclusion, Excuse
+from rules.clocks.excuses import clock_named
 from rules.clocks.judging import SETTLED, Run, Terms, capped, judge
 from rules.policy import CompiledPolicy
-from rules.subjects import Contribution, Message, Opened, Ordered, Status, case_id
+from rules.subjects import Contribution, Message, Opened, Ordered, Status
 from rules.world import World
 from schemas.policy import Anchor, Metric, Reopening
 
@@ -119,8 +120,8 @@ class TicketClocks:
         self._traits.append(traits)
 
     def _excuse(self, said: Ordered, at: int) -> None:
-        case, _, key = str(said.detail.get("clock", "")).partition("/")
-        if case == case_id(self.key) and key not in self._excuses:
+        key = clock_named(said, self.key)
+        if key is not None and key not in self._excuses:
             by_holder = said.actor == self.holder_at(at)
             self._excuses[key] = Excuse(said.actor, at, said.note, by_holder)
 
