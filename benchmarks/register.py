@@ -50,7 +50,7 @@ def check(house: House, orders: int = 300) -> None:
         n for n in range(2 * orders) if not (load.order(n).is_late or load.order(n).is_short)
     ]
     sample, delivered = numbers[:orders], numbers[: orders // 2]
-    expected = {}
+    expected: dict[str, SubjectRow] = {}
     for n in sample:
         expected |= {row.key: row for row in _rows(house, range(n, n + 1), delivered[-1] + 1)}
     with TemporaryDirectory() as folder, Store.open(database(folder)) as store:

@@ -233,7 +233,7 @@ class Decider:
         if kind is Kind.ORDER:
             return screen_order(contributions, rules, horizon.orders, world.zone(partner_id))
         policy = world.policies.newest
-        ticket = make_subject(kind, "", partner_id, world, policy, since)
+        ticket = make_subject(kind, "", partner_id, world, policy)
         assert isinstance(ticket, Ticket)
         return screen_ticket(contributions, ticket, rules, horizon.tickets)
 
