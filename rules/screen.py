@@ -71,12 +71,12 @@ def screen_order(
 def _silence_due(
     promised: int | str, lines: Sequence[Sequence[int | str | None]], rules: RuleSet, zone: ZoneInfo
 ) -> int | None:
-    promise = instant_of(promised, zone)
-    for line in lines:
-        own = line[4]
-        if own is not None:
-            # A deadline moves with its promise, so the earliest promise has the earliest one.
-            promise = min(promise, instant_of(own, zone))
+    # A deadline moves with its promise, so the earliest promise has the earliest one.
+    own = [line[4] for line in lines if line[4] is not None]
+    promises = [instant_of(when, zone) for when in own]
+    if len(own) < len(lines):
+        promises.append(instant_of(promised, zone))
+    promise = min(promises)
     due = promise if rules.watches_promises else None
     for span in rules.delays:
         limit = deadline(promise, span, rules.calendar)

@@ -92,7 +92,7 @@ def test_no_deadline_is_left_behind(history: History, world: World) -> None:
         life.tick(now)
 
 
-# --- lives: events that arrive at their own pace, with deadlines in between ------------------------
+# --- lives: events that arrive at their own pace, with deadlines in between ---
 
 
 @st.composite
