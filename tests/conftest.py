@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.rigs.postgres"]
+
 # No deadline and no too_slow: both measure the machine, not the code.
 settings.register_profile(
     "ci",

@@ -19,8 +19,10 @@ Insert = sqlite.Insert | postgresql.Insert
 class Queries:
     """Statements on one connection, inside the transaction that it is in."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, writes: bool = False) -> None:
         self.connection = connection
+        self.writes = writes
+        self.is_postgres = connection.dialect.name == "postgresql"
 
     def one(self, query: Select[Any]) -> RowMapping | None:
         """The one row of a query, if there is any."""
@@ -28,7 +30,7 @@ class Queries:
 
     def insert(self, table: Table) -> Insert:
         """An INSERT that knows ON CONFLICT, which both dialects spell alike."""
-        if self.connection.dialect.name == "postgresql":
+        if self.is_postgres:
             return postgresql.insert(table)
         return sqlite.insert(table)
 

@@ -8,7 +8,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 
+from streams.store.engines import shown
 from streams.store.errors import SchemaError
+
+#: The advisory lock of PostgreSQL under which a schema changes: "detente" in seven letters.
+MIGRATING = int.from_bytes(b"detente")
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -28,15 +32,15 @@ def version_of(connection: Connection) -> str | None:
     version = MigrationContext.configure(connection).get_current_revision()
     if version is None and inspect(connection).get_table_names():
         raise SchemaError(
-            f"{connection.engine.url.database} holds tables that Detente did not make; "
-            "name a new file, or one that Detente made"
+            f"{shown(connection.engine.url)} holds tables that Detente did not make; "
+            "name a new one, or one that Detente made"
         )
     return version
 
 
 def check(connection: Connection) -> None:
     """Raise SchemaError, saying what helps, unless the database has the newest schema."""
-    place = connection.engine.url.database
+    place = shown(connection.engine.url)
     version, newest = version_of(connection), newest_version()
     if version == newest:
         return
@@ -45,10 +49,10 @@ def check(connection: Connection) -> None:
     if version not in _known():
         raise SchemaError(
             f"{place} has the schema {version}, which this Detente does not know; its newest is "
-            f"{newest}. Use the Detente that made the file, or a newer one"
+            f"{newest}. Use the Detente that made it, or a newer one"
         )
     raise SchemaError(
-        f"{place} has the schema {version} and this Detente works with {newest}; copy the file, "
+        f"{place} has the schema {version} and this Detente works with {newest}; make a copy, "
         "then bring it up to date with `detente migrate`"
     )
 
@@ -56,6 +60,9 @@ def check(connection: Connection) -> None:
 def upgrade(engine: Engine) -> None:
     """Bring a database to the newest schema, in one transaction; make it when it is empty."""
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Several processes may start at once; the others find it done.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
         version = version_of(connection)
         if version is not None and version not in _known():
             check(connection)

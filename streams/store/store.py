@@ -8,9 +8,20 @@ from typing import Self
 from sqlalchemy import URL, Engine, exc
 
 from streams.store import schema
-from streams.store.engines import database_file, parse_url, reading_engine, writing_engine
-from streams.store.errors import StoreError, Unavailable
+from streams.store.engines import (
+    database_file,
+    parse_url,
+    reading_engine,
+    shown,
+    writing_engine,
+)
+from streams.store.errors import LostRace, StoreError, Unavailable
 from streams.store.transaction import Transaction
+
+# What PostgreSQL calls a serialization failure and a deadlock: the other one goes on.
+_CROSSED = {"40001", "40P01"}
+# Connections, resources, an operator at work, the system, and a transaction idle for too long.
+_AWAY = ("08", "53", "57", "58", "25P03")
 
 
 class Store:
@@ -23,19 +34,20 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, migrate: bool = False) -> Self:
-        """Open the store at a URL such as `sqlite:///detente.db`.
+        """Open the store at a URL, as `sqlite:///detente.db` or `postgresql://user@host/detente`.
 
-        An empty or missing one is made, unless `create` is false. One with an older schema is
-        refused, unless `migrate` is true. Raises StoreError with a sentence for the user.
+        A database on a server must exist; a file need not. An empty or missing one is made, unless
+        `create` is false. One with an older schema is refused, unless `migrate` is true. Raises
+        StoreError with a sentence for the user.
         """
         parsed = parse_url(url)
-        file = database_file(parsed)
-        if not create and not file.exists():
-            raise StoreError(f"there is no store at {file}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{file.parent} cannot be made: {error.strerror}") from error
+        if file := database_file(parsed):
+            if not create and not file.exists():
+                raise StoreError(f"there is no store at {file}")
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"{file.parent} cannot be made: {error.strerror}") from error
         store = cls(parsed, writing_engine(parsed), reading_engine(parsed))
         try:
             if migrate or (create and store.schema_version() is None):
@@ -67,11 +79,12 @@ class Store:
     def transaction(self) -> Iterator[Transaction]:
         """A transaction that may write: committed at the end, undone when the block raises.
 
-        It is on disk when the block has been left. Raises Unavailable when the database is away,
-        locked or full.
+        It is on disk when the block has been left. What it loads to write is locked until then.
+        Raises Unavailable when the database is away, locked or full, and LostRace when another
+        transaction was quicker.
         """
         with _said_plainly(self.url), self._writer.begin() as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, writes=True)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -103,10 +116,19 @@ def _said_plainly(url: URL) -> Iterator[None]:
     """Turn what the driver raises about the database as a whole into a sentence."""
     try:
         yield
-    except (exc.OperationalError, exc.TimeoutError) as error:
-        reason = getattr(error, "orig", None) or error
-        raise Unavailable(f"the store at {url.database} cannot be used now: {reason}") from error
-    except exc.DatabaseError as error:
-        if "not a database" not in str(error.orig):
-            raise
-        raise StoreError(f"{url.database} is not a database; name another file") from error
+    except exc.TimeoutError as error:
+        raise Unavailable(f"the store at {shown(url)} cannot be used now: {error}") from error
+    except exc.DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        reason = " ".join(str(error.orig).split())
+        if state in _CROSSED:
+            raise LostRace(f"two transactions of {shown(url)} crossed: {reason}") from error
+        if (
+            isinstance(error, exc.OperationalError | exc.InterfaceError)
+            or error.connection_invalidated
+            or state.startswith(_AWAY)
+        ):
+            raise Unavailable(f"the store at {shown(url)} cannot be used now: {reason}") from error
+        if "not a database" in reason:
+            raise StoreError(f"{shown(url)} is not a database; name another file") from error
+        raise

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from rules.decision import Kind, Occurrence, SubjectRow
 from schemas.time import WEEK, Instant
-from streams.store import bulk
+from streams.store import bulk, bulk_postgres
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import NextDue
@@ -32,6 +32,8 @@ class SubjectQueries(Queries):
 
     def load_subjects(self, keys: Collection[str]) -> dict[str, SubjectRow]:
         """The stored ones of these subjects, by key; any number of keys is fine."""
+        if self.is_postgres:
+            return bulk_postgres.load(self.connection, keys, lock=self.writes)
         return bulk.load(self.connection, keys)
 
     def subject(self, key: str) -> SubjectRow | None:
@@ -51,7 +53,10 @@ class SubjectQueries(Queries):
         return found
 
     def due_feeds(self, kind: Kind, until: Instant, limit: int) -> list[SubjectRow]:
-        """Subjects of a kind whose silence is proven by `until`, the longest due first."""
+        """Subjects of a kind whose silence is proven by `until`, the longest due first.
+
+        A transaction that writes takes them: one that another has taken is left out.
+        """
         return self._subjects(
             select(*_COLUMNS)
             .where(subject.c.kind == kind, subject.c.feeds_due <= until)
@@ -60,7 +65,10 @@ class SubjectQueries(Queries):
         )
 
     def due_people(self, until: Instant, limit: int) -> list[SubjectRow]:
-        """Subjects that people owe something since `until` or before, the longest due first."""
+        """Subjects that people owe something since `until` or before, the longest due first.
+
+        A transaction that writes takes them: one that another has taken is left out.
+        """
         return self._subjects(
             select(*_COLUMNS)
             .where(subject.c.people_due <= until)
@@ -148,8 +156,9 @@ class SubjectQueries(Queries):
         return found
 
     def _write_subjects(self, rows: Sequence[SubjectRow]) -> None:
-        bulk.insert(self.connection, [row for row in rows if row.version == 0])
-        bulk.update(self.connection, [row for row in rows if row.version != 0])
+        statements = bulk_postgres if self.is_postgres else bulk
+        statements.insert(self.connection, [row for row in rows if row.version == 0])
+        statements.update(self.connection, [row for row in rows if row.version != 0])
 
     def _write_occurrences(
         self,
@@ -195,4 +204,6 @@ class SubjectQueries(Queries):
             raise LostRace("the occurrences of a partner have changed since they were counted")
 
     def _subjects(self, query: Select[tuple[object, ...]]) -> list[SubjectRow]:
+        if self.writes:
+            query = query.with_for_update(skip_locked=True)  # SQLite, with its one writer, skips it
         return [bulk.subject_row(row) for row in self.connection.execute(query)]

@@ -4,6 +4,7 @@ Instants are BIGINT microseconds UTC. Whatever has structure is JSON text. Decim
 text, in both dialects.
 """
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -18,10 +19,10 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     TypeDecorator,
     text,
 )
+from sqlalchemy import Text as AnyText
 
 metadata = MetaData()
 
@@ -36,10 +37,30 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a stored document")
 
 
+# Compared letter by letter in both databases, whatever language the server speaks.
+_Letters = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+# What PostgreSQL, or UTF-8, cannot keep in a text: NUL and halves of surrogate pairs.
+_UNKEPT = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class Text(TypeDecorator[str]):
+    """Text. A character that a database cannot keep is stored as U+FFFD, in both dialects.
+
+    Ids hold none: they are refused when an event is read. What people and other programs write
+    (a note, an error, the name of an unknown type) may.
+    """
+
+    impl = _Letters  # type: ignore[mutable-override]  # how SQLAlchemy wants it said
+    cache_ok = True  # type: ignore[mutable-override]  # as above
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
 class Json(TypeDecorator[Any]):
     """A JSON document as text, read back as plain lists and dicts; a Decimal comes back as text."""
 
-    impl = Text  # type: ignore[mutable-override]  # how SQLAlchemy wants it said
+    impl = AnyText  # type: ignore[mutable-override]  # how SQLAlchemy wants it said
     cache_ok = True  # type: ignore[mutable-override]  # as above
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature

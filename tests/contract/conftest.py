@@ -8,11 +8,14 @@ import pytest
 from streams.store import Store
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     match request.param:
         case "sqlite":
             return f"sqlite:///{tmp_path / 'store, 100 % «new».db'}"
+        case "postgres":
+            url: str = request.getfixturevalue("postgres_url")
+            return url
         case other:
             raise ValueError(other)
 

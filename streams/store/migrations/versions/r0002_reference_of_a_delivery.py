@@ -8,10 +8,12 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Add the reference, and the index by which a bundle's cases are found."""
-    op.add_column("delivery", sa.Column("reference", sa.Text()))
+    op.add_column("delivery", sa.Column("reference", TEXT))
     bundled = sa.text("bundle_id IS NOT NULL")
     op.create_index(
         "delivery_bundle", "delivery", ["bundle_id"],

@@ -1,0 +1,211 @@
+"""A real PostgreSQL for the tests, started from the distribution's programs.
+
+It lives in a temporary folder, listens on a free loopback port and ends with the test run.
+`DETENTE_TEST_POSTGRES`, e.g. `postgresql://me:secret@127.0.0.1/postgres`, names a running one to
+use instead; the tests make databases of their own in it and drop them again. Where neither can be
+had the tests that need it are skipped, unless `DETENTE_TEST_REQUIRE` names `postgres`.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import URL, make_url
+
+from streams.store import migrate
+
+_PATIENCE_S = 60
+_HOW = (
+    "PostgreSQL is not here: install the package `postgresql`, or name a running server, e.g. "
+    "DETENTE_TEST_POSTGRES=postgresql://me:secret@127.0.0.1/postgres"
+)
+# Nothing here has to outlive the machine. A commit still reaches the kernel before it is answered,
+# so that it outlives a server that is stopped like in a crash.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "deadlock_timeout": "200ms",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "''",
+    "log_min_messages": "warning",
+}
+
+
+@dataclass(slots=True)
+class PostgresServer:
+    """A running server, and who may make databases in it."""
+
+    url: URL
+    stop: Callable[[], None]
+    """Stops a server of our own as a crash would; does nothing for one that was running."""
+    start: Callable[[], None]
+    """Starts it again on the same port with the same data."""
+    is_ours: bool
+
+    @contextmanager
+    def database(self, like: str = "template0") -> Iterator[str]:
+        """A new database, empty or a copy: the URL that Detente takes. It is dropped at the end."""
+        name = f"detente_test_{token_hex(6)}"
+        self._run("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'", name, like)
+        try:
+            yield self.url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            self._run("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _run(self, statement: LiteralString, *names: str) -> None:
+        with psycopg.connect(libpq(self.url), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def libpq(url: URL | str) -> str:
+    """A URL as libpq and its tools take it: without the name of a driver."""
+    parsed = make_url(url).set(drivername="postgresql")
+    return parsed.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server that this run of the tests uses."""
+    if named := os.environ.get("DETENTE_TEST_POSTGRES"):
+        yield PostgresServer(make_url(named), _nothing, _nothing, is_ours=False)
+    elif (programs := _programs()) is not None:
+        with _started(programs) as server:
+            yield server
+    elif "postgres" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(_HOW, pytrace=False)
+    else:
+        pytest.skip(_HOW)
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a database that has its tables: copying it is quicker than migrating."""
+    with postgres_server.database() as url:
+        migrate(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, _migrated: str) -> Iterator[str]:
+    """A store of its own for one test, with nothing in it."""
+    with postgres_server.database(like=_migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of its own for one test, without any table."""
+    with postgres_server.database() as url:
+        yield url
+
+
+def _programs() -> Path | None:
+    """The folder with `initdb` and `postgres`, the newest where there are several."""
+    found = [
+        folder
+        for folder in Path("/usr/lib/postgresql").glob("*/bin")
+        if folder.parent.name.isdecimal() and (folder / "postgres").exists()
+    ]
+    if found:
+        return max(found, key=lambda folder: int(folder.parent.name))
+    # Elsewhere the server's programs lie beside each other on the path, or pg_config knows where.
+    asked = [shutil.which("postgres"), _said_by_pg_config()]
+    for program in filter(None, asked):
+        if (folder := Path(program).resolve().parent).joinpath("initdb").exists():
+            return folder
+    return None
+
+
+def _said_by_pg_config() -> str | None:
+    program = shutil.which("pg_config")
+    if program is None:
+        return None
+    folder = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=True)
+    return str(Path(folder.stdout.strip()) / "postgres")
+
+
+@contextmanager
+def _started(programs: Path) -> Iterator[PostgresServer]:
+    # Not below pytest's own folder, which only its user may enter: the server may be another.
+    home = Path(tempfile.mkdtemp(prefix="detente-postgres-"))
+    user = _server_user()
+    if user is not None:
+        os.chown(home, user.pw_uid, user.pw_gid)
+    data, log = home / "data", home / "log"
+
+    def run(program: str, *options: str) -> None:
+        with (home / "said").open("ab") as said:
+            done = subprocess.run(
+                [str(programs / program), "-D", str(data), *options],
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                user=None if user is None else user.pw_uid,
+                group=None if user is None else user.pw_gid,
+                extra_groups=None if user is None else [],
+                start_new_session=True,  # Ctrl+C ends the tests; the fixture ends the server
+                timeout=2 * _PATIENCE_S,
+                check=False,
+            )
+        if done.returncode != 0:
+            files = [file.read_text("utf-8", "replace") for file in (home / "said", log)
+                     if file.exists()]  # fmt: skip
+            pytest.fail("\n".join((f"{program} failed:", *files))[-4_000:], pytrace=False)
+
+    port = _free_port()
+    settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    waiting = ("-w", "-t", str(_PATIENCE_S))
+
+    def start() -> None:
+        run("pg_ctl", "start", *waiting, "-l", str(log), "-o", f"-p {port} {settings}")
+
+    def stop() -> None:
+        run("pg_ctl", "stop", *waiting, "-m", "immediate")
+
+    try:
+        run("initdb", "-U", "detente", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        start()
+        url = URL.create("postgresql", "detente", host="127.0.0.1", port=port, database="postgres")
+        yield PostgresServer(url, stop, start, is_ours=True)
+    finally:
+        if (data / "postmaster.pid").exists():
+            stop()
+        shutil.rmtree(home)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """Whom the server runs as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    pytest.fail("the tests run as root, and there is neither a user postgres nor nobody")
+
+
+def _nothing() -> None:
+    """For a server that somebody else runs."""
