@@ -17,7 +17,7 @@ $(shell rm -f .venv/.run .venv/.dev)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test thorough lint format schemas bench lock clean
+.PHONY: help run test thorough lint format schemas docs bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,12 +31,13 @@ test: .venv/.dev ## run the tests
 thorough: .venv/.dev ## run the tests with more examples and longer runs
 	@$(PY) -m pytest -q --thorough -o faulthandler_timeout=0 $(ARGS)
 
-lint: .venv/.dev ## check style, types, layers and that docs/schemas is up to date
+lint: .venv/.dev ## check style, types, layers and that generated pages are up to date
 	$(PY) -m ruff check $(SOURCES)
 	$(PY) -m ruff format --check $(SOURCES)
 	$(PY) -m mypy $(SOURCES)
 	.venv/bin/lint-imports
 	$(PY) -m detente.schema_files docs/schemas --check
+	$(PY) -m detente.diagrams docs --check
 
 format: .venv/.dev ## format the code and repair what can be repaired
 	$(PY) -m ruff check --fix $(SOURCES)
@@ -44,6 +45,9 @@ format: .venv/.dev ## format the code and repair what can be repaired
 
 schemas: .venv/.run ## write the JSON Schemas to docs/schemas
 	$(PY) -m detente.schema_files docs/schemas
+
+docs: .venv/.run ## write the pages under docs/ that are made from the code
+	$(PY) -m detente.diagrams docs
 
 bench: .venv/.run ## measure speed and memory
 	@$(PY) -m benchmarks $(ARGS)

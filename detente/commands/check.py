@@ -96,13 +96,12 @@ def _warnings(policy: PolicyFile, directory: DirectoryFile, at: Instant) -> Iter
     compiled, recipients = policy.compiled, directory.recipients
     listed = directory.document.value
     best = compiled.partner_tiers[0]
-    for partner_id, partner in listed.partners.items():
+    for partner_id in listed.partners:
         tier = recipients.partner_tier(partner_id, at)
         top = compiled.ladder(tier or compiled.default_tier)[-1].document.notify
         line = directory.document.locate(("partners", partner_id))
-        if tier == best and top not in partner.roles:
-            yield (f"{directory.name}:{line}: {partner_id} is {best} and has no "
-                   f"{words(top)} of its own")  # fmt: skip
+        if tier == best and not recipients.people(top, partner_id):
+            yield f"{directory.name}:{line}: {partner_id} is {best} and has no {words(top)}"
     if not recipients.resolve(OPERATIONS, None, at).recipients:
         yield f"{directory.name}: nobody fills the role {OPERATIONS}: alarms would reach nobody"
     named = {who for partner in listed.partners.values() for who in _people(partner.roles)}

@@ -1,16 +1,22 @@
 """`detente outbox`: what is told to whom, and what could not be."""
 
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import Any
 
 import click
 
-from detente.desk import Desk, moment, open_desk, words
+from detente.desk import Desk, is_served, moment, open_desk, words
 from detente.moments import ago, due_in
-from detente.output import RefusedError, json_option, print_json, print_table, say
+from detente.output import RefusedError, is_terminal, json_option, print_json, print_table, say
 from detente.settings import db_option
 from rules.effects import STAND_IN
 from streams.store import OutboxEntry, OutboxStatus
+
+_COLUMNS = ("id", "case", "what", "to", "since", "state", "tries", "why")
+#: A terminal narrower than this does without the columns that say least.
+_WIDE = 130
+_WIDE_ONLY = frozenset({"since", "tries"})
 
 
 @click.command()
@@ -60,6 +66,7 @@ def outbox(
         with desk.store.reading() as tx:
             found = tx.list_outbox(wanted, limit=limit)
             counts = tx.count_outbox()
+            served = is_served(tx, desk.now)
         if as_json:
             by_state = {str(status): counts.get(status, 0) for status in OutboxStatus}
             listed = [_document(entry) for entry in found]
@@ -67,6 +74,8 @@ def outbox(
             return
         _show(desk, found)
         say(", ".join(f"{counts.get(status, 0)} {status}" for status in OutboxStatus) + ".")
+        if counts.get(OutboxStatus.QUEUED) and not served:
+            say("No service is running: nobody is told until `detente serve` runs.")
 
 
 def _retry(desk: Desk, ids: Sequence[int], *, as_json: bool) -> None:
@@ -87,24 +96,29 @@ def _retry(desk: Desk, ids: Sequence[int], *, as_json: bool) -> None:
 
 
 def _show(desk: Desk, entries: Sequence[OutboxEntry]) -> None:
+    narrow = is_terminal() and get_terminal_size().columns < _WIDE
     print_table(
-        ("id", "case", "what", "to", "since", "state", "tries", "why"),
+        tuple(c for c in _COLUMNS if not (narrow and c in _WIDE_ONLY)),
         [
-            (
-                entry.seq,
-                entry.effect.case_id,
-                str(entry.effect.kind),
-                _to(desk, entry),
-                ago(entry.effect.created_at, desk.now),
-                entry.status,
-                entry.attempts,
-                _why(desk, entry),
-            )
+            tuple(v for c, v in _cells(desk, entry).items() if not (narrow and c in _WIDE_ONLY))
             for entry in entries
         ],
         empty="Nothing waits to be told.",
         numbers=("id", "tries"),
     )
+
+
+def _cells(desk: Desk, entry: OutboxEntry) -> dict[str, object]:
+    return {
+        "id": entry.seq,
+        "case": entry.effect.case_id,
+        "what": str(entry.effect.kind),
+        "to": _to(desk, entry),
+        "since": ago(entry.effect.created_at, desk.now),
+        "state": entry.status,
+        "tries": entry.attempts,
+        "why": _why(desk, entry),
+    }
 
 
 def _to(desk: Desk, entry: OutboxEntry) -> str:
