@@ -46,9 +46,9 @@ def moment(at: Instant, zone: str) -> str:
 def title(message: Message) -> str:
     """One line: the subject of a mail, the first line of a text."""
     if message.is_bundle:
-        return f"{_prefix(message)}{_counted(message)}"
+        return f"{_prefix(message)}{counted(message)}"
     entry = message.entries[0]
-    return f"{_prefix(message)}{_label(entry)} {_about(entry)}"
+    return f"{_prefix(message)}{_label(entry)} {about(entry)}"
 
 
 def text(message: Message) -> str:
@@ -89,7 +89,8 @@ def _label(entry: Entry) -> str:
             return f"[{urgent}OPERATIONS]"
 
 
-def _about(entry: Entry) -> str:
+def about(entry: Entry) -> str:
+    """The partner and what happened, on one line."""
     partner, headline = plain(entry.partner), plain(entry.headline)
     if not partner or headline.startswith(partner):
         return headline
@@ -106,7 +107,8 @@ _PLURALS = {
 }
 
 
-def _counted(message: Message) -> str:
+def counted(message: Message) -> str:
+    """What is in a bundle: `3 cases to acknowledge, 1 update`."""
     counts = Counter(entry.kind for entry in message.entries)
     return ", ".join(
         f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in _PLURALS.items()
@@ -127,29 +129,30 @@ def _long(entry: Entry, zone: str) -> Iterator[str]:
     for number, line in enumerate(entry.why):
         yield f"  {'Why:' if number == 0 else '':<10} {plain(line)}"
     yield f"  Since:     {moment(entry.at, zone)}"
-    if entry.due is not None and _asks(entry):
+    if entry.due is not None and asks(entry):
         yield f"  Until:     {moment(entry.due, zone)}"
     if entry.note:
         yield f"  Note:      {plain(entry.note)}"
     if entry.next:
         yield f"  Then:      {plain(entry.next)}"
     if entry.case_id:
-        if _asks(entry):
+        if asks(entry):
             yield f"  To own it: detente ack {entry.case_id}"
         yield f"  Its story: detente explain {entry.case_id}"
 
 
 def _short(entry: Entry, zone: str) -> Iterator[str]:
     exposure = f" ({plain(entry.exposure)})" if entry.exposure else ""
-    yield f"- {_label(entry)} {_about(entry)}{exposure}"
+    yield f"- {_label(entry)} {about(entry)}{exposure}"
     facts = [plain(entry.on_behalf)] if entry.on_behalf else []
-    if entry.due is not None and _asks(entry):
+    if entry.due is not None and asks(entry):
         facts.append(f"until {moment(entry.due, zone)}")
     if entry.case_id:
-        facts.append(f"detente {'ack' if _asks(entry) else 'explain'} {entry.case_id}")
+        facts.append(f"detente {'ack' if asks(entry) else 'explain'} {entry.case_id}")
     if facts:
         yield f"  {'; '.join(facts)}"
 
 
-def _asks(entry: Entry) -> bool:
+def asks(entry: Entry) -> bool:
+    """Whether its reader is to acknowledge something."""
     return entry.kind in {EntryKind.ALERT, EntryKind.REMINDER}

@@ -684,8 +684,13 @@ _METHODS: dict[str, Callable[[SlackServer, Mapping[str, Any]], dict[str, Any]]] 
 }
 
 
+_READS = {"conversations.history", "conversations.replies", "users.info", "users.lookupByEmail"}
+
+
 async def _arguments(request: web.Request) -> dict[str, Any]:
     found: dict[str, Any] = dict(request.query)
+    if request.content_type == "application/json" and request.match_info["method"] in _READS:
+        return found  # methods that read do not take JSON
     if request.content_type == "application/json":
         body: Awaitable[Any] = request.json()
         return found | dict(await body)
