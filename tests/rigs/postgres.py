@@ -25,6 +25,7 @@ from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from streams.store import migrate
+from streams.store.tables import metadata
 
 _PATIENCE_S = 60
 _HOW = (
@@ -57,18 +58,18 @@ class PostgresServer:
     is_ours: bool
 
     @contextmanager
-    def database(self, like: str = "template0") -> Iterator[str]:
-        """A new database, empty or a copy: the URL that Detente takes. It is dropped at the end."""
+    def database(self) -> Iterator[str]:
+        """A new empty database: the URL that Detente takes. It is dropped at the end."""
         name = f"detente_test_{token_hex(6)}"
-        self._run("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'", name, like)
+        self._run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:
             self._run("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _run(self, statement: LiteralString, *names: str) -> None:
+    def _run(self, statement: LiteralString, name: str) -> None:
         with psycopg.connect(libpq(self.url), autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def libpq(url: URL | str) -> str:
@@ -92,18 +93,23 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def _migrated(postgres_server: PostgresServer) -> Iterator[str]:
-    """The name of a database that has its tables: copying it is quicker than migrating."""
+def _emptied(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as url:
         migrate(url)
-        yield str(make_url(url).database)
+        yield url
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, _migrated: str) -> Iterator[str]:
-    """A store of its own for one test, with nothing in it."""
-    with postgres_server.database(like=_migrated) as url:
-        yield url
+def postgres_url(_emptied: str) -> str:
+    """A store with nothing in it, for one test: making a database for each would take a second."""
+    with psycopg.connect(libpq(_emptied), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+        tables = sql.SQL(", ").join(sql.Identifier(name) for name in metadata.tables)
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
+    return _emptied
 
 
 @pytest.fixture
