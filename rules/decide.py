@@ -200,7 +200,10 @@ class Decider:
         """Keep a subject that the screen lets pass. False: it must be folded."""
         if document.taken or document.occurrences:
             return False
-        quiet = self._screen(kind, partner_id, document.contributions, horizon)
+        try:
+            quiet = self._screen(kind, partner_id, document.contributions, horizon)
+        except Exception:  # noqa: BLE001 - the fold raises it again, and isolates the subject
+            return False
         if quiet is None:
             return False
         self.decision.subjects[key] = SubjectRow(
