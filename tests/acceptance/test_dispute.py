@@ -7,8 +7,8 @@ from rules.decision import State, StepKind
 from tests.harness import (
     Closed,
     Commented,
-    DisputeDecided,
     Disputed,
+    DisputeDecided,
     Hears,
     Retracted,
     Stands,

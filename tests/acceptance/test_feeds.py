@@ -1,5 +1,7 @@
 """A deadline waits for its input: silence is only proven by a feed that speaks."""
 
+from typing import Any
+
 from rules.decision import Kind, State
 from schemas.time import Instant
 from tests.acceptance.conftest import Begin
@@ -37,7 +39,7 @@ def test_while_a_feed_is_silent_nobody_is_called_late_for_want_of_a_report(begin
     assert held(story) == 2
 
     story.at("2026-11-04 15:00")
-    late = {"at": "2026-11-04 14:59"}
+    late: dict[str, Any] = {"at": "2026-11-04 14:59"}
     story.given(
         delivery("PO-1", on="2026-11-02 11:00", **late),
         placed("PO-3", promised="2026-12-01", **late),

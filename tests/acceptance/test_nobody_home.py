@@ -1,5 +1,7 @@
 """Whoever is away is stood in for; nobody home is an alarm, and the tier stays what it is."""
 
+from typing import Any
+
 from notifiers.message import EntryKind
 from rules.decision import State
 from streams.store import OutboxStatus
@@ -54,7 +56,10 @@ def test_an_absence_names_a_stand_in_of_its_own(begin: Begin) -> None:
 
 
 def test_the_stand_in_of_a_stand_in(begin: Begin) -> None:
-    people = {"claire": {"absences": AWAY}, "henrik": {"absences": AWAY, "stand_in": "jonas"}}
+    people: dict[str, dict[str, Any]] = {
+        "claire": {"absences": AWAY},
+        "henrik": {"absences": AWAY, "stand_in": "jonas"},
+    }
     story = begin(directory=directory(people=people))
     story.at("2026-11-02 09:00")
     damaged_order(story)
@@ -69,7 +74,7 @@ def test_who_is_back_is_asked_again(begin: Begin) -> None:
 
 
 def test_with_nobody_home_operations_are_told_and_the_tier_stays(begin: Begin) -> None:
-    people = {"claire": {"absences": AWAY}, "henrik": {"active": False}}
+    people: dict[str, dict[str, Any]] = {"claire": {"absences": AWAY}, "henrik": {"active": False}}
     story = begin(directory=directory(people=people))
     story.at("2026-11-02 09:00")
     damaged_order(story)
@@ -88,7 +93,7 @@ def test_with_nobody_home_operations_are_told_and_the_tier_stays(begin: Begin) -
 
 
 def test_the_ladder_runs_on_when_nobody_is_home(begin: Begin) -> None:
-    people = {"anna": {"active": False}, "jonas": {"active": False}}
+    people: dict[str, dict[str, Any]] = {"anna": {"active": False}, "jonas": {"active": False}}
     story = begin(directory=directory(people=people))
     story.at("2026-11-02 08:00")
     story.order("PO-1", "nordlicht", promised="2026-11-02 10:00")
@@ -102,7 +107,9 @@ def test_the_ladder_runs_on_when_nobody_is_home(begin: Begin) -> None:
 
 
 def test_when_not_even_operations_can_be_told_the_message_is_kept_and_shown(begin: Begin) -> None:
-    people = {name: {"routes": []} for name in ("claire", "henrik", "opsdesk")}
+    people: dict[str, dict[str, Any]] = {
+        name: {"routes": []} for name in ("claire", "henrik", "opsdesk")
+    }
     story = begin(directory=directory(people=people))
     story.at("2026-11-02 09:00")
     damaged_order(story)
