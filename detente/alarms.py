@@ -92,7 +92,8 @@ class Alarms:
         }
         count = sum(held.values())
         told = tx.setting(_HELD) or ""
-        if count and not told:
+        # What fell due while we were away is held only since we are back.
+        if count and not told and now > self._watch.up_since + patience.amount:
             settings[_HELD] = str(now)
             silent = [r.source for r in self._watch.reports(now) if r.is_silent or r.in_grace]
             why = [f"{n} about {kind}s" for kind, n in held.items() if n]

@@ -1,7 +1,8 @@
 """Who works on a database: one process at a time writes, and others find the running service.
 
 Beside the database `shop.db` lie `shop.db.lock`, held for as long as a process writes, and
-`shop.db.service`, which tells other commands of the same user where the service listens.
+`shop.db.service`, which tells other commands of the same user where the service listens. For a database that is no
+file they lie in the working directory.
 """
 
 import fcntl
@@ -9,6 +10,7 @@ import json
 import os
 import threading
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,4 +125,6 @@ def find(url: str) -> Address | None:
 
 def _beside(url: str, suffix: str) -> Path:
     file = database_file(parse_url(url))
+    if file is None:  # a database server: what runs in this folder is told apart by its URL
+        file = Path(f"detente-{sha256(url.encode()).hexdigest()[:12]}")
     return file.with_name(file.name + suffix)
