@@ -14,7 +14,7 @@ A crash between sending and recording leads to a second attempt under the same k
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -130,6 +130,8 @@ class Relay:
         self._wait: dict[str, tuple[Instant, Reason]] = {}
         self._busy: dict[Route, Instant] = {}
         self._pace: dict[Route, int] = {}
+        # Let through by bundling, and only waiting for their turn on the route.
+        self._let_through: set[str] = set()
         self._up_since: Instant | None = None
 
     async def run_once(self, now: Instant) -> RelayReport:
@@ -260,7 +262,7 @@ class Relay:
         self, person: str, jobs: list[Job], work: _Pass, report: RelayReport
     ) -> list[Letter]:
         """The letters that go to one person now; what bundling holds back is put off."""
-        alone, again, rest = _sorted_out(person, jobs, work)
+        alone, again, rest = _sorted_out(person, jobs, work, self._let_through)
         fresh = [job for job in rest if job.progress.held is not Reason.BUNDLING]
         held = [job for job in rest if job.progress.held is Reason.BUNDLING]
         letters = grouped(alone, together=False) + again
@@ -288,7 +290,7 @@ class Relay:
             self._look_again(entry, work, report)
         letters: list[Letter] = []
         for person, jobs in _by_person(work).items():
-            alone, again, rest = _sorted_out(person, jobs, work)
+            alone, again, rest = _sorted_out(person, jobs, work, self._let_through)
             together = grouped(rest, together=True)
             letters += _frozen(grouped(alone, together=False) + again + together, work)
         for entry in due:
@@ -339,8 +341,7 @@ class Relay:
                     # Each gets a turn of its own, so that no pass looks at the whole queue again.
                     turn = Instant(busy + queue * self._pace.get(route, 0))
                     queue += 1
-                    for job in letter.jobs:
-                        self._defer(job, turn, Reason.ROUTE_BUSY, work, report)
+                    self._put_off(letter, turn, work, report)
                 else:
                     outcome = await self._send(letter, cases, work)
                     self._take_in(letter, outcome, work, report)
@@ -383,6 +384,7 @@ class Relay:
     def _take_in(self, letter: Letter, outcome: Outcome, work: _Pass, report: RelayReport) -> None:
         """Write down what came of a letter."""
         route = letter.jobs[0].route
+        self._let_through.difference_update(job.key for job in letter.jobs)
         match outcome:
             case Sent(reference, rest):
                 if rest is not None:
@@ -401,8 +403,7 @@ class Relay:
             case Retry(_, int() as after, own_turn=True):
                 report.failed += 1
                 turn = self._busy[route] = Instant(work.now + max(after, 1))
-                for job in letter.jobs:
-                    self._defer(job, turn, Reason.ROUTE_BUSY, work, report)
+                self._put_off(letter, turn, work, report)
             case Retry(reason, asked):
                 report.failed += 1
                 attempt = 1 + max(job.attempts for job in letter.jobs)
@@ -484,6 +485,12 @@ class Relay:
             entry = work.history.entry(job.effect.effect_id)
             detail = f"{reason} until {iso(until)}"
             work.add(_row(entry, job.person, _Status.DEFERRED, work.now, detail, job.reminder))
+
+    def _put_off(self, letter: Letter, until: Instant, work: _Pass, report: RelayReport) -> None:
+        """Let a letter wait until its route is free."""
+        for job in letter.jobs:
+            self._let_through.add(job.key)
+            self._defer(job, until, Reason.ROUTE_BUSY, work, report)
 
     def _drop_person(
         self,
@@ -684,13 +691,14 @@ def _order(job: Job, work: _Pass) -> tuple[bool, int, int]:
 
 
 def _sorted_out(
-    person: str, jobs: list[Job], work: _Pass
+    person: str, jobs: list[Job], work: _Pass, let_through: Set[str]
 ) -> tuple[list[Job], list[Letter], list[Job]]:
     """Jobs that go alone, bundles that may have arrived already, and the others."""
     bundles = work.house.bundles(person)
     alone, rest, again = [], [], dict[str, list[Job]]()
     for job in jobs:
-        if job.effect.urgent or job.silent or not bundles or job.tried_alone:
+        goes_alone = job.effect.urgent or job.silent or not bundles or job.tried_alone
+        if goes_alone or (job.key in let_through and job.progress.bundle_id is None):
             alone.append(job)
         elif (bundle_id := job.progress.bundle_id) is not None:
             again.setdefault(bundle_id, []).append(job)
