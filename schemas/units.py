@@ -1,4 +1,4 @@
-"""Quantities with units, as policies write them: `48h`, `4bh`, `3bd`, `2w`, `1mo`, `5%`, `50000 EUR`.
+"""Quantities with units, as policies write them: `48h`, `4bh`, `3bd`, `1mo`, `5%`, `50000 EUR`.
 
 A span in wall-clock units (`s`, `min`, `h`, `d`, `w`) is elapsed time. Business hours (`bh`) and
 business days (`bd`) need a calendar; months (`mo`) need a date. They are kept apart because they
@@ -117,7 +117,10 @@ def parse_lead(text: str) -> Lead:
         if not 0 < percent < 100:
             raise ValueError(f"{text!r}: a warning comes after 0% and before 100% of the budget")
         return Lead(f"{percent.normalize():f}%", None, percent)
-    span = parse_span(text)
-    if span.unit is Unit.MONTHS:
-        raise ValueError(f"{span}: write a warning in {SPAN_SYNTAX.replace(' mo,', '')}, or as 75%")
+    try:
+        span = parse_span(text)
+    except ValueError:
+        span = None
+    if span is None or span.unit is Unit.MONTHS:
+        raise ValueError(f"{text!r} is no time to warn; write e.g. 30min, 1bh, 1bd or 75%")
     return Lead(span.text, span, None)

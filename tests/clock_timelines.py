@@ -1,4 +1,4 @@
-"""Timelines of tickets and touchpoints for tests of clocks: said in short, judged as of anything."""
+"""Timelines of tickets and touchpoints: said in short, and judged as of any instant."""
 
 import json
 from collections.abc import Sequence

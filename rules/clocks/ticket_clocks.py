@@ -398,23 +398,16 @@ class TicketClocks:
                 return
             due = clock.due
             update = updates[n] if n < len(updates) else None
-            if due is not None and update is not None and update <= due:
+            if due is None or update is None or update > due:
+                yield clock
+                if due is None or clock.state in (ClockState.CANCELLED, ClockState.PAUSED):
+                    return
+            else:
                 kept = self._judge(replace(run, ended_at=update), as_of)
-                assert kept is not None  # it was promised a moment ago
-                clock = kept
+                if kept is not None:  # an update may come before updates are promised
+                    yield kept
                 while n < len(updates) and updates[n] <= due:
                     n += 1
-            yield clock
-            if (
-                due is None
-                or due <= start
-                or clock.state
-                in (
-                    ClockState.CANCELLED,
-                    ClockState.PAUSED,
-                )
-            ):
-                return
             start = due
             cycle += 1
 

@@ -14,6 +14,7 @@ import pytest
 from rules.clocks.warning_times import warnings
 from schemas.policy import Clocks
 from schemas.time import SECOND, to_instant
+from schemas.units import parse_lead
 from tests.clock_timelines import Timeline, at, policy, shown
 
 _FILE = Path(__file__).resolve().parents[1] / "facts" / "sla_scenarios.json"
@@ -202,7 +203,7 @@ def test_servicenow_a_budget_that_was_gone_already_is_breached_retroactively() -
     assert (clock.state, shown(clock.breached_at)) == ("breached", "2024-02-05 02:00")
     assert clock.retroactive
     assert clock.recorded_at == at("2024-02-05 03:00")
-    assert warnings(clock, Clocks(warn=("75%",))) == []
+    assert warnings(clock, Clocks(warn=(parse_lead("75%"),))) == []
 
 
 def test_zammad_what_no_policy_covers_any_more_is_cancelled_and_stays_in_history() -> None:
