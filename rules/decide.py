@@ -161,6 +161,7 @@ class Decider:
             [*document.contributions, *[item.statement.contribution for item in fresh]],
             document.taken,
             document.occurrences,
+            document.read_until,
         )
         statement = fresh[0].statement
         if statement.kind is Kind.PATTERN:

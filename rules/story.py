@@ -201,6 +201,7 @@ class _Story:
         self.document = document
         self.world = world
         self.horizon = horizon
+        self.feeds = max(horizon.feeds(self.kind), document.read_until)
         self.now = now
         self.tell = tell
         self.virtual = virtual
@@ -247,7 +248,7 @@ class _Story:
 
     def fold(self) -> Folded:
         self.outcomes = self._final_outcomes()
-        feeds = self.horizon.feeds(self.kind)
+        feeds = self.feeds
         entries = self.entries
         n = 0
         last = -1
@@ -738,7 +739,7 @@ class _Story:
             upper = ladder[self.rank + 1]
             calendar = self.world.calendar_name(self.partner_id)
             test = self.policy.may_climb(upper, self.kind, tier, calendar)
-            self.subject.ask(at + 1, min(at + 1, self.horizon.feeds(self.kind)))
+            self.subject.ask(at + 1, min(at + 1, self.feeds))
             if test(_CaseFacts(self.subject, self.opened_at, at + 1)) is not True:
                 reason = f"{upper.tier} is only for cases that meet its only_when"
                 self.climb_at = self._old_enough_at(upper, calendar, at)
@@ -1087,7 +1088,11 @@ class _Story:
             for step in news:
                 effects += effects_of(step, self, case)
         return Folded(
-            self.document._replace(taken=taken, occurrences=self._occurrence_marks()),
+            self.document._replace(
+                taken=taken,
+                occurrences=self._occurrence_marks(),
+                read_until=feeds if taken or self.occurring else 0,
+            ),
             self.subject.began_at,
             self._feeds_due(feeds),
             self._next_people(),
@@ -1121,7 +1126,7 @@ class _Story:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)
 
     def _retraction(self, n: int, in_shadow: bool) -> Step:
-        self.subject.ask(self.now, min(self.now, self.horizon.feeds(self.kind)))
+        self.subject.ask(self.now, min(self.now, self.feeds))
         why = [
             words
             for fact in ("delay", "impact", "breach", "repeats")

@@ -432,6 +432,9 @@ class Document(NamedTuple):
     taken: dict[str, Taken]
     occurrences: list[tuple[str, str, int]]
     """(dimension, value, at) that patterns count it under."""
+    read_until: int = 0
+    """Up to where silence was proven when steps were decided: a feed that falls silent later does
+    not unmake what had been decided with its word."""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -6,6 +6,7 @@ from rules.decision import Kind, State
 from schemas.time import Instant
 from tests.acceptance.conftest import Begin
 from tests.harness import (
+    Acknowledged,
     Escalated,
     NoCase,
     Notified,
@@ -96,6 +97,19 @@ def test_people_s_deadlines_wait_for_no_feed(begin: Begin) -> None:
     story.at("2026-11-02 11:30")
     assert story.feeds.report("/erp", story.now).is_silent
     story.expect(Escalated("PO-1", "executive", "2026-11-02 11:00"))
+
+
+def test_a_feed_that_falls_silent_later_unmakes_nothing_that_was_decided(begin: Begin) -> None:
+    story = begin(policy(sources=HOURLY))
+    story.at("2026-11-04 11:50")
+    story.order("PO-1", promised="2026-11-02 12:00", at="2026-11-01 09:00")
+    story.given(placed("PO-2", promised="2026-12-01"))  # the feed speaks for the last time
+    story.at("2026-11-04 12:01")
+    story.expect(Opened("PO-1", "management"), Notified("management", "PO-1"))
+    story.at("2026-11-04 13:30")
+    assert story.feeds.report("/erp", story.now).is_silent
+    story.ack("PO-1", by="claire")
+    story.expect(Acknowledged("PO-1"), Stands("PO-1", State.ACKNOWLEDGED))
 
 
 def test_a_time_stamp_far_ahead_is_taken_and_moves_no_deadline(begin: Begin) -> None:
