@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.measures import DEFAULT, FULL, MEASURES, TINY, Figures
@@ -40,13 +40,13 @@ def main() -> int:
     for name in names:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         found[name] = _measure(name, asked.scale)
-    lines = list(_lines(found))
+    shown = list(lines(found))
     if asked.json:
         print(json.dumps({"machine": _machine(), "scale": asked.scale, "figures": found}, indent=2))
     else:
         print(f"\n{_machine()}; scale: {asked.scale}\n")
-        print(_table(lines))
-    return int(asked.scale != "tiny" and any(line.met is False for line in lines))
+        print(table(shown))
+    return int(asked.scale != "tiny" and any(line.met is False for line in shown))
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,7 +74,8 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def _lines(found: dict[str, Figures]) -> Iterator[Line]:
+def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
+    """The figures of each measurement, beside their targets."""
     if f := found.get("pipeline"):
         ratio = f["ratio"]
         yield Line("pipeline / parsing alone", f"{ratio:.3f}", "at least 0.15", ratio >= 0.15)
@@ -85,7 +86,7 @@ def _lines(found: dict[str, Figures]) -> Iterator[Line]:
         yield Line("  cases opened", f"{f['cases']:,} of {f['events']:,} events")
     if f := found.get("growth"):
         ratio = f["ratio"]
-        what = f"an event with {f['orders']:,} orders / with 100,000"
+        what = f"an event with {f['orders']:,} orders / with {f['small_orders']:,}"
         yield Line(what, f"{ratio:.2f}", "at most 1.5", ratio <= 1.5)
         yield Line("  median of the batches", f"{f['median_ratio']:.2f}")
         yield Line("  cost of an event", f"{f['large_us']:.0f} / {f['small_us']:.0f} us")
@@ -109,9 +110,10 @@ def _lines(found: dict[str, Figures]) -> Iterator[Line]:
             yield Line(f"  {stage}", f"{us:6.1f} us {us / whole:5.0%}")
 
 
-def _table(lines: list[Line]) -> str:
+def table(shown: Sequence[Line]) -> str:
+    """The lines in columns, for people."""
     rows = [("measured", "figure", "target", "")]
-    rows += [(w, f, t, {None: "", True: "met", False: "MISSED"}[met]) for w, f, t, met in lines]
+    rows += [(w, f, t, {None: "", True: "met", False: "MISSED"}[met]) for w, f, t, met in shown]
     widths = [max(len(row[n]) for row in rows) for n in range(4)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

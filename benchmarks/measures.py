@@ -23,14 +23,14 @@ from streams.records import RawRecord
 from streams.store import Store
 
 BATCH = 5_000
-#: Orders in the register before the first event that is measured.
-REGISTER = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How much is measured."""
 
+    register: int
+    """Orders in the register before the first event that is measured."""
     events: int
     memory_events: int
     large_register: int
@@ -39,10 +39,10 @@ class Scale:
     due: int
 
 
-DEFAULT = Scale(200_000, 500_000, 2_000_000, 24, 1_000_000, 1_000)
-FULL = Scale(1_000_000, 5_000_000, 2_000_000, 100, 1_000_000, 1_000)
+DEFAULT = Scale(100_000, 200_000, 500_000, 2_000_000, 24, 1_000_000, 1_000)
+FULL = Scale(100_000, 1_000_000, 5_000_000, 2_000_000, 100, 1_000_000, 1_000)
 #: Shows only that everything runs; its figures mean nothing.
-TINY = Scale(10_000, 20_000, 120_000, 1, 2_000, 100)
+TINY = Scale(2_000, 5_000, 5_000, 4_000, 1, 2_000, 100)
 
 Figures = dict[str, Any]
 
@@ -52,10 +52,10 @@ def pipeline(scale: Scale) -> Figures:
     parsing: list[float] = []
     whole: list[float] = []
     ticks: list[float] = []
-    with _register(REGISTER) as (store, house, _):
+    with _register(scale.register) as (store, house, _):
         handler = house.handler(store)
-        _warm_up(handler)
-        for records, now in _stream(scale.events):
+        _warm_up(handler, scale.register)
+        for records, now in _stream(scale.events, scale.register):
             start = perf_counter()
             for record in records:
                 parse_event(record.value)
@@ -86,12 +86,12 @@ def growth(scale: Scale) -> Figures:
     small: list[float] = []
     large: list[float] = []
     with (
-        _register(REGISTER) as (store, house, _),
+        _register(scale.register) as (store, house, _),
         _register(scale.large_register) as (large_store, _, filled_in),
     ):
         runs = []
         for orders, opened, times in (
-            (REGISTER, store, small),
+            (scale.register, store, small),
             (scale.large_register, large_store, large),
         ):
             handler = house.handler(opened)
@@ -110,6 +110,7 @@ def growth(scale: Scale) -> Figures:
         "ratio": sum(large) / sum(small),
         "median_ratio": median(large) / median(small),
         "orders": scale.large_register,
+        "small_orders": scale.register,
         "filled_in_s": filled_in,
     }
 
@@ -117,9 +118,9 @@ def growth(scale: Scale) -> Figures:
 def memory(scale: Scale) -> Figures:
     """Resident memory while many events go through."""
     samples: list[float] = []
-    with _register(REGISTER) as (store, house, _):
+    with _register(scale.register) as (store, house, _):
         handler = house.handler(store)
-        for records, now in _stream(scale.memory_events):
+        for records, now in _stream(scale.memory_events, scale.register):
             handler.take(records, now)
             _tick(handler, now)
             samples.append(_resident_mb())
@@ -164,10 +165,10 @@ def deadlines(scale: Scale) -> Figures:
 def profile(scale: Scale) -> Figures:
     """Microseconds an event by stage, as the profiler sees them; it slows small calls most."""
     profiler = Profile()
-    with _register(REGISTER) as (store, house, _):
+    with _register(scale.register) as (store, house, _):
         handler = house.handler(store)
-        _warm_up(handler)
-        for records, now in _stream(scale.events):
+        _warm_up(handler, scale.register)
+        for records, now in _stream(scale.events, scale.register):
             profiler.enable()
             handler.take(records, now)
             _tick(handler, now)
@@ -191,11 +192,11 @@ def _register(orders: int, waiting: int = load.LAG) -> Iterator[tuple[Store, Hou
         yield store, house, perf_counter() - start
 
 
-def _stream(events: int, orders: int = REGISTER) -> Iterator[tuple[list[RawRecord], Instant]]:
+def _stream(events: int, orders: int) -> Iterator[tuple[list[RawRecord], Instant]]:
     return load.batches(orders, events, BATCH)
 
 
-def _warm_up(handler: Handler, orders: int = REGISTER) -> None:
+def _warm_up(handler: Handler, orders: int) -> None:
     """Decide what was due before the stream begins: late orders of the register."""
     _tick(handler, load.at(load.first_event(orders)))
 

@@ -44,7 +44,7 @@ def fill(store: Store, house: House, orders: int, open_orders: int = load.LAG) -
                 tx.write(Changes(subjects=piece))
 
 
-def check(house: House, orders: int = 300) -> None:
+def check(house: House, orders: int = 60) -> None:
     """Raise AssertionError unless `fill` makes the rows that `Handler.take` writes."""
     numbers = [
         n for n in range(2 * orders) if not (load.order(n).is_late or load.order(n).is_short)

@@ -40,9 +40,12 @@ _INSERT = (
     "people_due, version, has_case) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING"
 )
 _UPDATE = (
-    "UPDATE subject SET document = ?, began_at = ?, began_week = ?, feeds_due = ?, "
-    "people_due = ?, has_case = ?, version = version + 1 WHERE key = ? AND version = ?"
+    "UPDATE subject SET document = ?, feeds_due = ?, people_due = ?, has_case = ?, "
+    "version = version + 1 WHERE key = ? AND version = ?"
 )
+# Apart from the rest, for it hardly ever changes: SQLite writes an index anew for each column of
+# it that is set, even to what it was.
+_BEGIN = "UPDATE subject SET began_at = ?, began_week = ? WHERE key = ? AND began_at IS NOT ?"
 
 
 def subject_row(row: Any) -> SubjectRow:
@@ -106,24 +109,19 @@ def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
     """Replace stored subjects. Raises LostRace when one has moved on from its version."""
     if not rows:
         return
+    ordered = sorted(rows, key=_by_key)
     done = connection.exec_driver_sql(
         _UPDATE,
         [
-            (
-                row.document,
-                row.began_at,
-                _week(row),
-                row.feeds_due,
-                row.people_due,
-                row.has_case,
-                row.key,
-                row.version,
-            )
-            for row in sorted(rows, key=_by_key)
+            (row.document, row.feeds_due, row.people_due, row.has_case, row.key, row.version)
+            for row in ordered
         ],
     )
     if done.rowcount != len(rows):
         raise LostRace("a subject has been changed by another transaction since it was loaded")
+    connection.exec_driver_sql(
+        _BEGIN, [(row.began_at, _week(row), row.key, row.began_at) for row in ordered]
+    )
 
 
 def _week(row: SubjectRow) -> int | None:
