@@ -41,6 +41,7 @@ _DATA = _SCMS / "SCMS_Delivery_History_Dataset.csv.gz"
 _BY_DELIVERY = _SCMS / "by-delivery.yaml"
 _BY_RECORDED = _SCMS / "by-recorded.yaml"
 _DATABASE = "example.db"
+_TRY = FOLDER / "try.json"
 
 
 def prepare() -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _remove_database() -> None:
 def _replay(settings: Settings) -> None:
     policy = load_policy(SAMPLE_POLICY)
     directory = load_directory(SAMPLE_DIRECTORY, policy.compiled)
-    say("Replaying 10,324 real order lines of 2006 to 2015 (examples/scms) as if it were then.")
+    say("Replaying real orders and deliveries of 2006 to 2015 (examples/scms) as if it were then.")
     say("Nobody is told.")
     with ExitStack() as stack:
         # The two other readings of the same data run beside this one.
@@ -147,20 +148,9 @@ def _policy_with_lag() -> Path:
 
 def _hints(settings: Settings, case_id: str | None) -> str:
     called = Path(sys.argv[0])
-    detente = os.path.relpath(called) if called.name == "detente" else "python -m detente"
-    now = to_datetime(wall_clock()).replace(microsecond=0)
-    envelope = {"specversion": "1.0", "source": "/try", "time": now.isoformat()}
-    order = {"partner_id": "nordlicht", "order_id": f"PO-{now:%H%M%S}"}
-    line = {"sku": "coffee", "quantity": 150, "unit_price": "12.50"}
-    promised = (now + timedelta(days=2)).isoformat()
-    events = [
-        envelope
-        | {"id": f"{order['order_id']}-{kind}", "type": f"order.{kind}", "data": order | data}
-        for kind, data in (
-            ("placed", {"promised_at": promised, "currency": "EUR", "lines": [line]}),
-            ("impacted", {"kind": "short", "lines": [{"sku": "coffee", "quantity": 12}]}),
-        )
-    ]
+    near = os.path.relpath(called) if called.name == "detente" else "python -m detente"
+    detente = str(called) if near.startswith("..") else near
+    _TRY.write_text(json.dumps(_trial_order(), indent=2), encoding="utf-8")
     explain = [f"  {detente} explain {case_id}"] if case_id else []
     return "\n".join(
         [
@@ -169,9 +159,31 @@ def _hints(settings: Settings, case_id: str | None) -> str:
             f"  export DETENTE_DB={settings.db}",
             f"  {detente} cases",
             *explain,
-            "An order of which 12 of 150 units are short (8 %, and the policy says at most 5 %):",
+            "Send an order of which 12 of 150 units are short: 8 %, and the policy allows 5 %.",
             "  curl {url}/events -H 'Content-Type: application/cloudevents-batch+json' \\",
-            f"    -d '{json.dumps(events)}'",
+            f"    --data @{_TRY}",
             "",
         ]
     )
+
+
+def _trial_order() -> list[dict[str, Any]]:
+    now = to_datetime(wall_clock()).replace(microsecond=0)
+    order = {"partner_id": "nordlicht", "order_id": f"PO-{now:%H%M%S}"}
+    placed = {
+        "promised_at": (now + timedelta(days=2)).isoformat(),
+        "currency": "EUR",
+        "lines": [{"sku": "coffee", "quantity": 150, "unit_price": "12.50"}],
+    }
+    short = {"kind": "short", "lines": [{"sku": "coffee", "quantity": 12}]}
+    return [
+        {
+            "specversion": "1.0",
+            "id": f"{order['order_id']}-{kind}",
+            "source": "/try",
+            "type": f"order.{kind}",
+            "time": now.isoformat(),
+            "data": order | data,
+        }
+        for kind, data in (("placed", placed), ("impacted", short))
+    ]

@@ -1,8 +1,8 @@
 """Who works on a database: one process at a time writes, and others find the running service.
 
 Beside the database `shop.db` lie `shop.db.lock`, held for as long as a process writes, and
-`shop.db.service`, which tells other commands of the same user where the service listens. For a database that is no
-file they lie in the working directory.
+`shop.db.service`, which tells other commands of the same user where the service listens. For a
+database that is no file they lie in the working directory.
 """
 
 import fcntl

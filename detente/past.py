@@ -130,9 +130,10 @@ def warn_of_strangers(document: dict[str, Any], default_tier: str) -> None:
     if unknown["count"]:
         named = "; ".join(shown(name) for name in unknown["first"])
         more = unknown["count"] - len(unknown["first"])
+        count = f"{unknown['count']} partners are"
         remark(
-            f"Warning: {unknown['count']} partners are not in the directory and were taken with "
-            f"the tier {default_tier}: {named}{f'; and {more} more' if more > 0 else ''}"
+            f"Warning: {count if unknown['count'] > 1 else '1 partner is'} not in the directory, "
+            f"taken with the tier {default_tier}: {named}{f'; and {more} more' if more > 0 else ''}"
         )
 
 

@@ -125,8 +125,8 @@ def _preview(
         print_table(
             ["partner", "events"],
             rows[:_LISTED],
-            title=f"{len(rows)} partners are not in the directory; they would be taken with the "
-            f"tier {tier}{_more(rows)}",
+            title=f"Partners that are not in the directory, to be taken with the tier {tier}"
+            f"{_more(rows)}",
             numbers=["events"],
         )
     if found.rejected:
@@ -286,6 +286,7 @@ def _take_history(
     if as_json:
         print_json(document | {"open_first": triage})
     else:
+        say(f"Policy: {embedded.established.policy_from}")
         print_findings(document)
         say()
         total = document["cases"]["open"]

@@ -44,7 +44,6 @@ def create(name: str, *, db: str | None, as_json: bool) -> None:
 @json_option
 def list_tokens(*, db: str | None, as_json: bool) -> None:
     """List the tokens, revoked ones too. They themselves are not kept and not shown."""
-    from schemas.time import iso
     from streams.store import Store
 
     with (
@@ -55,8 +54,8 @@ def list_tokens(*, db: str | None, as_json: bool) -> None:
             {
                 "id": t.id,
                 "name": t.name,
-                "created_at": iso(t.created_at),
-                "revoked_at": None if t.revoked_at is None else iso(t.revoked_at),
+                "created_at": _seconds(t.created_at),
+                "revoked_at": None if t.revoked_at is None else _seconds(t.revoked_at),
             }
             for t in tx.tokens()
         ]
@@ -84,3 +83,9 @@ def revoke(token_id: int, *, db: str | None) -> None:
                 f"there is no token {token_id} that still counts; see: detente token list"
             )
     say(f"Token {token_id} is revoked; a running service refuses it within a few seconds.")
+
+
+def _seconds(at: int) -> str:
+    from schemas.time import SECOND, iso
+
+    return iso(at // SECOND * SECOND)

@@ -75,7 +75,7 @@ def test_the_real_data_set_gives_its_597_late_orders(
     assert found["cases"]["open"] == 597
     # One warning, that names some of the 73 and says how many more there are.
     [warning] = result.stderr.splitlines()
-    assert warning.startswith("Warning: 73 partners are not in the directory")
+    assert warning.startswith("Warning: 73 partners are not in the directory, taken with")
     assert warning.endswith("and 63 more")
     assert list(tmp_path.iterdir()) == []
 

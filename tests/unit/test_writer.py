@@ -11,6 +11,7 @@ from sqlalchemy import exc
 from schemas.time import Instant
 from streams.outcome import Accepted, Duplicate, Outcome
 from streams.records import RawRecord
+from streams.store import Unavailable
 from streams.writer import (
     BatchFailedError,
     BusyError,
@@ -175,8 +176,9 @@ async def test_an_idle_writer_takes_even_more_than_its_queue_holds(writer: Write
     [
         exc.OperationalError("COMMIT", None, sqlite3.OperationalError("database is locked")),
         OSError(28, "No space left on device"),
+        Unavailable("the store at detente.db cannot be used now: database is locked"),
     ],
-    ids=["locked", "disk full"],
+    ids=["locked", "disk full", "as the store says it"],
 )
 async def test_trouble_with_the_store_is_told_to_the_whole_batch(
     batches: Batches, writer: Writer, error: Exception
