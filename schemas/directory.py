@@ -1,9 +1,12 @@
 """The directory: partners, people, stand-ins and routes, as one YAML document."""
 
+import re
+from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from schemas.events import Moment
 from schemas.fields import Document, IntervalField, Name
@@ -11,6 +14,47 @@ from schemas.time import FIRST_YEAR, LAST_YEAR
 
 CalendarDate = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
 """A day. Lenient, since people put dates into quotes."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A text of one form. What is found instead is never repeated: it may be a secret."""
+
+    pattern: str
+    otherwise: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"pattern": f"^{self.pattern}$"}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise ValueError(self.otherwise)
+        return text
+
+
+VariableName = Annotated[
+    str,
+    _Form(
+        "[A-Z_][A-Z0-9_]*",
+        "the name of an environment variable is expected, e.g. SLACK_BOT_TOKEN, not the secret",
+    ),
+]
+ChannelId = Annotated[
+    str, _Form("[CGD][A-Z0-9]{2,20}", "a channel's id is expected, e.g. C024BE91L, not its name")
+]
+UserId = Annotated[
+    str, _Form("[UW][A-Z0-9]{2,20}", "a user's member id is expected, e.g. U061F7AUR, not a name")
+]
+TeamId = Annotated[
+    str, _Form("[TE][A-Z0-9]{2,20}", "a workspace's id is expected, e.g. T012AB3C4, not its name")
+]
 
 
 class TerminalRoute(Document):
@@ -24,10 +68,7 @@ class WebhookRoute(Document):
 
     kind: Literal["webhook"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    secret_env: Annotated[
-        str,
-        Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="Environment variable with the secret."),
-    ]
+    secret_env: Annotated[VariableName, Field(description="Environment variable with the secret.")]
 
 
 class SlackRoute(Document):
@@ -35,23 +76,17 @@ class SlackRoute(Document):
 
     kind: Literal["slack"]
     channel: Annotated[
-        str | None,
-        Field(pattern=r"^[CGD][A-Z0-9]{2,20}$", description="Id of a channel, such as C024BE91L."),
+        ChannelId | None, Field(description="Id of a channel, such as C024BE91L.")
     ] = None
-    user: Annotated[
-        str | None,
-        Field(pattern=r"^[UW][A-Z0-9]{2,20}$", description="Member id of a user, e.g. U061F7AUR."),
-    ] = None
-    team: Annotated[
-        str | None,
-        Field(pattern=r"^[TE][A-Z0-9]{2,20}$", description="Id of the workspace, e.g. T012AB3C4."),
-    ] = None
+    user: Annotated[UserId | None, Field(description="Member id of a user, such as U061F7AUR.")] = (
+        None
+    )
+    team: Annotated[TeamId | None, Field(description="Id of the workspace, such as T012AB3C4.")] = (
+        None
+    )
     token_env: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Z_][A-Z0-9_]*$",
-            description="Environment variable with the bot token (xoxb-...) of the workspace.",
-        ),
+        VariableName,
+        Field(description="Environment variable with the bot token (xoxb-...) of the workspace."),
     ] = "SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not what it holds
 
     @model_validator(mode="after")

@@ -90,6 +90,21 @@ partners:
     [
         ("{name: A, routes: [{kind: post}]}", "routes[0]: 'kind' is one of 'terminal', 'webhook'"),
         ("{name: A, routes: [{kind: terminal, url: x}]}", "not known here. Accepted: kind"),
+        ("{name: A, routes: [{kind: slack}]}", "names either a channel or a user"),
+        (
+            "{name: A, routes: [{kind: slack, channel: C024BE91L, user: U061F7AUR}]}",
+            "names either a channel or a user",
+        ),
+        ("{name: A, routes: [{kind: slack, channel: '#alerts'}]}", "a channel's id is expected"),
+        ("{name: A, routes: [{kind: slack, user: '@claire'}]}", "a user's member id is"),
+        (
+            "{name: A, routes: [{kind: slack, user: U061F7AUR, team: acme}]}",
+            "a workspace's id is",
+        ),
+        (
+            "{name: A, routes: [{kind: slack, user: U061F7AUR, token: xoxb-1}]}",
+            "Accepted: kind, channel, user, team, token_env",
+        ),
         (
             "{name: A, routes: [{kind: webhook, secret_env: A, url: 'http://x', to: y}]}",
             "to: not known here. Accepted: kind, url, secret_env",
@@ -124,6 +139,19 @@ def test_a_wrong_value_says_what_is_accepted(person: str, message: str) -> None:
     assert len(found) == 1
     assert found[0].startswith("d.yaml:2: people.anna")
     assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "{kind: slack, user: U061F7AUR, token_env: xoxb-secret}",
+        "{kind: webhook, url: 'https://example.com', secret_env: xoxb-secret}",
+    ],
+)
+def test_a_secret_in_the_place_of_its_name_is_not_repeated(route: str) -> None:
+    [found] = mistakes(f"people:\n  anna: {{name: A, routes: [{route}]}}\n")
+    assert "the name of an environment variable is expected" in found
+    assert "secret" not in found.replace("secret_env", "").replace("not the secret", "")
 
 
 def test_what_the_field_types_refuse_is_said_in_their_words() -> None:
