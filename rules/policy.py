@@ -129,6 +129,12 @@ class CompiledPolicy:
         """`default`, or the first calendar of the policy."""
         return self.calendars.get("default") or next(iter(self.calendars.values()))
 
+    @cached_property
+    def watched_metrics(self) -> frozenset[str]:
+        """Metrics of commitments whose breach some rule names."""
+        named = (atom for node in self._nodes for atom in cond.atoms(node))
+        return frozenset().union(*(atom.value for atom in named if atom.fact == "breach"))
+
     def source(self, name: str) -> Source | None:
         """What the policy says of a feed, if anything."""
         return self.document.sources.get(name)

@@ -20,15 +20,18 @@ from schemas.time import to_datetime
 class Ticket(Facts):
     """The fold of what was said of one ticket, up to an instant."""
 
-    __slots__ = ("_clocks", "_found", "asked", "at", "zone")
+    __slots__ = ("_clocks", "_found", "_watched", "asked", "at", "zone")
 
     def __init__(self, key: str, partner_id: str, world: World) -> None:
         self.zone = world.zone(partner_id)
         self.at = 0
         self.asked = 0
         self._clocks = TicketClocks(key, partner_id, world)
-        self._found: tuple[int, list[Clock]] | None = None
-        """The clocks as of an instant; what is taken in or asked for anew clears them."""
+        self._watched = frozenset[str]().union(
+            *(policy.watched_metrics for _, policy in world.policies.versions)
+        )
+        self._found: dict[int, list[Clock]] = {}
+        """The clocks by the instant asked about, until something is taken in."""
 
     @property
     def began_at(self) -> int | None:
@@ -38,7 +41,7 @@ class Ticket(Facts):
     def apply(self, contribution: Contribution, at: int) -> None:
         """Take one contribution that became effective at `at`."""
         self._clocks.take(contribution, at)
-        self._found = None
+        self._found.clear()
 
     def ask(self, at: int, asked: int) -> None:
         """Set the instant that the facts are about; silence counts up to `asked`."""
@@ -50,11 +53,15 @@ class Ticket(Facts):
         return self._clocks.is_settled
 
     def clocks(self, as_of: int | None = None) -> list[Clock]:
-        """Every instance of a promise that started; silence counts up to `as_of`, else `asked`."""
+        """Every instance of a promise that a rule asks about, as far as it started.
+
+        Silence counts up to `as_of`, else up to the instant that was asked about.
+        """
         when = self.asked if as_of is None else as_of
-        if self._found is None or self._found[0] != when:
-            self._found = (when, list(self._clocks.clocks(when)))
-        return self._found[1]
+        found = self._found.get(when)
+        if found is None:
+            found = self._found[when] = list(self._clocks.clocks(when, self._watched))
+        return found
 
     # -- facts ---------------------------------------------------------------------------------
 

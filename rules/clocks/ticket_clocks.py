@@ -5,8 +5,9 @@ the system writes neither start nor stop anything.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from rules.clocks.clock import PARTNER, Clock, ClockState, Exclusion, Excuse
 from rules.clocks.excuses import clock_named
@@ -161,31 +162,32 @@ class TicketClocks:
 
     # -- clocks --------------------------------------------------------------------------------
 
-    def clocks(self, as_of: int) -> Iterator[Clock]:
+    def clocks(self, as_of: int, metrics: Collection[str] = tuple(Metric)) -> Iterator[Clock]:
         """Every instance that was promised and started, as it stands at an instant.
 
         What was taken in must not be later than `as_of`, except for what ends a clock: an instance
-        that is known to have been kept later was not kept before.
+        that is known to have been kept later was not kept before. Only `metrics` are looked at.
         """
         if self.opened_at is None:
             return
-        policy = self.policy_at(as_of)
-        settings = policy.document.clocks
-        for run in (
-            self._first_response(),
-            *self._next_responses(),
-            *self._resolutions(settings.reopening),
-            *self._partner_responses(),
-        ):
+        settings = self.policy_at(as_of).document.clocks
+        runs: list[Iterable[Run]] = []
+        if Metric.FIRST_RESPONSE in metrics:
+            runs.append((self._first_response(),))
+        if Metric.NEXT_RESPONSE in metrics:
+            runs.append(self._next_responses())
+        if Metric.RESOLUTION in metrics:
+            runs.append(self._resolutions(settings.reopening))
+        if Metric.PARTNER_RESPONSE in metrics:
+            runs.append(self._partner_responses())
+        on_grid = settings.status_update is Anchor.GRID
+        if Metric.STATUS_UPDATE in metrics and not on_grid:
+            runs.append(self._rolling_updates())
+        for run in chain.from_iterable(runs):
             clock = self._judge(run, as_of)
             if clock is not None:
                 yield clock
-        if settings.status_update is Anchor.ROLLING:
-            for run in self._rolling_updates():
-                clock = self._judge(run, as_of)
-                if clock is not None:
-                    yield clock
-        else:
+        if Metric.STATUS_UPDATE in metrics and on_grid:
             yield from self._updates_on_grid(as_of)
 
     def _judge(self, run: Run, as_of: int) -> Clock | None:
