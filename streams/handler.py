@@ -5,7 +5,7 @@ subject, `Decider` folds the subjects, the store commits what changed. Both runt
 every command take this road.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -42,7 +42,14 @@ from streams import outcome as out
 from streams.collector import uncollected
 from streams.outcome import Outcome
 from streams.records import RawRecord, RejectedRecord
-from streams.store import LostRace, Store, Transaction
+from streams.store import (
+    DISRUPTIONS,
+    LostRace,
+    Store,
+    Transaction,
+    partner_guard,
+    value_guard,
+)
 
 #: How often a lost race is decided again before the error is shown.
 _RACES = 20
@@ -52,6 +59,10 @@ TICK_BATCH = 1_000
 _SETTLED = (State.RESOLVED, State.CLOSED)
 
 _T = TypeVar("_T")
+
+
+class _NotAlone(Exception):  # noqa: N818 - an expected turn, not an error
+    """What was found can be decided only while nobody else decides."""
 
 
 class _Command(NamedTuple):
@@ -100,9 +111,9 @@ class Handler:
         self.tell = tell
         self._hear = hear
         self.world = World(policies, recipients)
-        self._warned: set[str] = set()
+        self._disruptions_version = -1
         with store.reading() as tx:
-            self.world.disruptions = _load_disruptions(tx)
+            self._keep_up(tx)
 
     # -- intake --------------------------------------------------------------------------------
 
@@ -110,7 +121,7 @@ class Handler:
         """Take a batch: one transaction, committed when this returns; one outcome per record."""
         with uncollected():
             batch = self._read(records, now)
-            return self._retrying(lambda: self._take(batch))
+            return self._retrying(lambda alone: self._take(batch, alone=alone))
 
     def _read(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> _Batch:
         """Parse the records, and keep of each event only what it says: the whole is far larger."""
@@ -146,10 +157,12 @@ class Handler:
             )
         return batch
 
-    def _take(self, batch: _Batch) -> list[Outcome]:
+    def _take(self, batch: _Batch, *, alone: bool) -> list[Outcome]:
         now = batch.now
         answers = list(batch.outcomes)
         with self.store.transaction() as tx:
+            tx.enter(alone=alone)
+            self._keep_up(tx)
             decider = self._decider(now)
             changes = decider.decision.changes
             changes.rejected += batch.rejected
@@ -162,6 +175,7 @@ class Handler:
             # A disruption in the batch explains what gets late under it in the same batch.
             declared = [item for item in taken if item.statement.kind is Kind.DISRUPTION]
             if declared:
+                _must_be_alone(tx)
                 decider.take(declared, rows)
                 self._know_disruptions(decider, decider.decision.subjects.values())
                 taken = [item for item in taken if item.statement.kind is not Kind.DISRUPTION]
@@ -177,7 +191,7 @@ class Handler:
             changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
             changes.duplicates = len(verdicts.duplicate)
             tx.write(decider.decision.finish(), versions)
-        self._after(decider)
+        self._after(decider, versions)
         return answers
 
     def _with_commands(
@@ -191,6 +205,7 @@ class Handler:
         for event, place, record in batch.commands:
             row = subjects.get(command_target(event))
             if row is None:
+                _must_be_alone(tx)  # or somebody opens the case meanwhile and does not find it
                 answers[place] = self._park(changes, event, record, batch.now)
                 continue
             recorded = to_instant(event.time) if self.virtual else batch.now
@@ -271,20 +286,22 @@ class Handler:
 
     def tick(self, now: Instant, limit: int = TICK_BATCH) -> int:
         """Decide the deadlines that are due and read past. Returns how many subjects were due."""
-        return self._retrying(lambda: self._tick(now, limit))
+        return self._retrying(lambda alone: self._tick(now, limit, alone=alone))
 
-    def _tick(self, now: Instant, limit: int) -> int:
+    def _tick(self, now: Instant, limit: int, *, alone: bool) -> int:
         horizon = self.horizon(now)
         with self.store.reading() as tx:
             if not self._due(tx, horizon, 1):
                 return 0  # nothing to write: do not make others wait for a transaction
         with self.store.transaction() as tx:
+            tx.enter(alone=alone)
+            self._keep_up(tx)
             due = self._due(tx, horizon, limit)
             decider = self._decider(now)
             self._wake(tx, decider, due.values())
             versions = self._settle(tx, decider, due, now)
             tx.write(decider.decision.finish(), versions)
-        self._after(decider)
+        self._after(decider, versions)
         return len(due)
 
     def _due(self, tx: Transaction, horizon: Horizon, limit: int) -> dict[str, SubjectRow]:
@@ -335,9 +352,9 @@ class Handler:
                     for partner_id, dimension, value in touched
                     for partner in _reach(partner_id, dimension)
                 }
-                partners = {partner_id for partner_id, _, _ in touched}
-                for partner_id, version in tx.partner_versions(partners).items():
-                    versions.setdefault(partner_id, version)
+                guards = {partner_guard(partner_id) for partner_id, _, _ in touched}
+                guards.update(map(_guard_of, keys | stale))
+                versions = tx.versions(guards) | versions  # as they were when first counted
                 patterns = tx.load_subjects(keys - decision.subjects.keys())
                 for key in sorted(keys | stale):
                     woken.add(key)
@@ -348,8 +365,10 @@ class Handler:
                 if key.startswith("disruption:") and key not in spread
             }
             if disruptions:
+                _must_be_alone(tx)
                 busy = True
                 spread |= disruptions
+                versions |= {DISRUPTIONS: self._disruptions_version}
                 self._spread(tx, decider, disruptions)
             for case in list(decision.cases.values()):
                 settled = case.kind is Kind.DISRUPTION and case.state in _SETTLED
@@ -511,20 +530,46 @@ class Handler:
             virtual=(lambda at: self.horizon(Instant(at + 1))) if self.virtual else None,
         )
 
-    def _after(self, decider: Decider) -> None:
+    def _keep_up(self, tx: Transaction) -> None:
+        """Learn of disruptions that others have taken since."""
+        version = tx.versions([DISRUPTIONS])[DISRUPTIONS]
+        if version != self._disruptions_version:
+            spans = _load_disruptions(tx)
+            self.world = World(self.world.policies, self.world.recipients, spans)
+            self._disruptions_version = version
+
+    def _after(self, decider: Decider, versions: Mapping[str, int]) -> None:
         """Only what was committed may be remembered."""
         self.world = decider.world
+        self._disruptions_version += DISRUPTIONS in versions
         if self._hear is not None and decider.decision.changes.seen:
             self._hear(decider.decision.changes.seen)
 
-    def _retrying(self, run: Callable[[], _T]) -> _T:
+    def _retrying(self, run: Callable[[bool], _T]) -> _T:
+        alone = False
         for _ in range(_RACES):
             try:
-                return run()
+                return run(alone)
             except LostRace:
                 # Somebody else moved a row first. Deciding is pure, so deciding again is free.
                 continue
-        return run()
+            except _NotAlone:
+                alone = True
+        return run(alone)
+
+
+def _must_be_alone(tx: Transaction) -> None:
+    """Give a transaction up, to be decided again alone, when others are under way beside it."""
+    if not tx.is_alone:
+        raise _NotAlone
+
+
+def _guard_of(key: str) -> str:
+    """What is counted for a pattern: all occurrences of its partner, or of its value."""
+    of = read_pattern_key(key)
+    if of.partner_id == INTERNAL:
+        return value_guard(of.dimension, of.value)
+    return partner_guard(of.partner_id)
 
 
 def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name: str) -> None:

@@ -24,9 +24,11 @@ from streams.store.rows import (
     Version,
 )
 from streams.store.store import Store, migrate
+from streams.store.subjects import DISRUPTIONS, partner_guard, value_guard
 from streams.store.transaction import Transaction
 
 __all__ = [
+    "DISRUPTIONS",
     "STANDING",
     "CaseCount",
     "Counter",
@@ -47,4 +49,6 @@ __all__ = [
     "Unavailable",
     "Version",
     "migrate",
+    "partner_guard",
+    "value_guard",
 ]

@@ -3,15 +3,30 @@
 Effects of one case to one role are offered in the order in which they were decided. An entry
 whose last attempt failed holds the later ones back until it is sent or given up. One that the
 relay put off of its own accord (quiet hours, bundling) does not: something urgent may overtake it.
+
+Where several relays run, each leases what it is about to send. A lease ends by itself, so that what
+a dead relay had taken comes back; until then it holds later entries of its case and role back.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from rules.decision import Effect, EffectKind, State
 from schemas.time import Instant
+from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus
 from streams.store.tables import delivery, outbox
@@ -39,13 +54,34 @@ class OutboxQueries(Queries):
         `ranks` gives each escalation tier a number, higher for higher tiers; one that is not
         named ranks lowest.
         """
-        c = outbox.c
-        order: list[ColumnElement[Any]] = [c.seq]
-        if ranks:
-            order.insert(0, case(dict(ranks), value=c.tier, else_=-1).desc())
-        ready = or_(c.not_before.is_(None), c.not_before <= now)
-        query = select(outbox).where(_first_of_its_queue(now), ready)
-        return self._entries(query.order_by(*order).limit(limit))
+        return self._entries(_due(now, ranks).limit(limit))
+
+    def lease_outbox(
+        self,
+        relay: str,
+        now: Instant,
+        until: Instant,
+        limit: int,
+        ranks: Mapping[str, int] | None = None,
+    ) -> list[OutboxEntry]:
+        """What `outbox_due` gives, for this relay alone until then; others' leases are left out."""
+        return self._lease(_due(now, ranks), relay, now, until, limit)
+
+    def lease_reminders(
+        self, relay: str, now: Instant, until: Instant, limit: int
+    ) -> list[OutboxEntry]:
+        """What `reminders_due` gives, for this relay alone until then."""
+        return self._lease(_reminders(now), relay, now, until, limit)
+
+    def extend_leases(self, relay: str, until: Instant) -> int:
+        """Keep what a relay has leased for longer. Returns how many entries that are."""
+        mine = update(outbox).where(outbox.c.leased_by == relay)
+        return self.connection.execute(mine.values(leased_until=until)).rowcount
+
+    def release_leases(self, relay: str) -> None:
+        """Give back what a relay has leased."""
+        mine = update(outbox).where(outbox.c.leased_by == relay)
+        self.connection.execute(mine.values(leased_by=None, leased_until=None))
 
     def outbox_queued(self, case_ids: Iterable[str]) -> list[OutboxEntry]:
         """Whatever still waits to be sent about these cases, oldest first."""
@@ -59,24 +95,30 @@ class OutboxQueries(Queries):
 
     def reminders_due(self, now: Instant, limit: int) -> list[OutboxEntry]:
         """Sent entries whose next reminder is due, the longest due first."""
-        query = select(outbox).where(
-            outbox.c.remind_at <= now, outbox.c.status == OutboxStatus.SENT
-        )
-        return self._entries(query.order_by(outbox.c.remind_at, outbox.c.seq).limit(limit))
+        return self._entries(_reminders(now).limit(limit))
 
     def next_relay_wake(self, now: Instant) -> Instant | None:
-        """When the relay next has something to do: `now` at the earliest, None for never."""
+        """When a relay next has something to do: `now` at the earliest, None for never.
+
+        What is leased is looked at again when the lease ends.
+        """
         c = outbox.c
-        send = select(func.min(func.coalesce(c.not_before, now))).where(_first_of_its_queue(now))
-        remind = select(func.min(c.remind_at)).where(
+        is_leased = c.leased_until > now
+        ready = case((is_leased, c.leased_until), else_=func.coalesce(c.not_before, now))
+        send = select(func.min(ready)).where(_first_of_its_queue(now))
+        due = case((is_leased, c.leased_until), else_=c.remind_at)
+        remind = select(func.min(due)).where(
             c.remind_at.is_not(None), c.status == OutboxStatus.SENT
         )
         times = [self.connection.execute(query).scalar_one() for query in (send, remind)]
         known = [at for at in times if at is not None]
         return max(now, min(known)) if known else None
 
-    def update_outbox(self, entries: Iterable[OutboxEntry]) -> None:
-        """Store what the relay changed; the effect itself never changes."""
+    def update_outbox(self, entries: Iterable[OutboxEntry], relay: str | None = None) -> None:
+        """Store what a relay changed; the effect itself never changes.
+
+        With `relay`, raises LostRace when another has leased one of them since.
+        """
         rows = [
             {name: getattr(entry, name) for name in _MUTABLE} | {"_seq": entry.seq}
             for entry in entries
@@ -84,7 +126,10 @@ class OutboxQueries(Queries):
         if rows:
             new = {name: bindparam(name, type_=outbox.c[name].type) for name in _MUTABLE}
             statement = update(outbox).where(outbox.c.seq == bindparam("_seq")).values(new)
-            self.connection.execute(statement, rows)
+            if relay is None:
+                self.connection.execute(statement, rows)
+            elif self.count(statement.where(outbox.c.leased_by == relay), rows) != len(rows):
+                raise LostRace(f"what {relay} was sending has been leased to another relay")
 
     def list_outbox(
         self,
@@ -178,8 +223,35 @@ class OutboxQueries(Queries):
         fresh = {"status": OutboxStatus.QUEUED, "attempts": 0, "reminders_sent": 0}
         self.insert_new(outbox, [values(effect) | fresh for effect in effects])
 
+    def _lease(
+        self, due: Select[Any], relay: str, now: Instant, until: Instant, limit: int
+    ) -> list[OutboxEntry]:
+        c = outbox.c
+        is_free = or_(c.leased_by.is_(None), c.leased_by == relay, c.leased_until <= now)
+        # A relay that waited for another's entries would only find them taken.
+        entries = self._entries(due.where(is_free).limit(limit).with_for_update(skip_locked=True))
+        for piece in chunks(entry.seq for entry in entries):
+            lease = update(outbox).where(c.seq.in_(piece))
+            self.connection.execute(lease.values(leased_by=relay, leased_until=until))
+        return entries
+
     def _entries(self, query: Any) -> list[OutboxEntry]:
         return [_entry(row) for row in self.connection.execute(query).mappings()]
+
+
+def _due(now: Instant, ranks: Mapping[str, int] | None) -> Select[Any]:
+    c = outbox.c
+    order: list[ColumnElement[Any]] = [c.seq]
+    if ranks:
+        order.insert(0, case(dict(ranks), value=c.tier, else_=-1).desc())
+    ready = or_(c.not_before.is_(None), c.not_before <= now)
+    return select(outbox).where(_first_of_its_queue(now), ready).order_by(*order)
+
+
+def _reminders(now: Instant) -> Select[Any]:
+    c = outbox.c
+    query = select(outbox).where(c.remind_at <= now, c.status == OutboxStatus.SENT)
+    return query.order_by(c.remind_at, c.seq)
 
 
 def _first_of_its_queue(now: Instant) -> ColumnElement[bool]:
@@ -202,6 +274,7 @@ def _first_of_its_queue(now: Instant) -> ColumnElement[bool]:
 
 def _entry(row: RowMapping) -> OutboxEntry:
     fields = dict(row)
+    del fields["leased_by"], fields["leased_until"]
     entry = {name: fields.pop(name) for name in ("seq", *_MUTABLE)}
     fields["kind"] = EffectKind(fields["kind"])
     if fields["state"] is not None:

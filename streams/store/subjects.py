@@ -22,13 +22,32 @@ from streams.store import bulk, bulk_postgres
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import NextDue
-from streams.store.tables import conflict_case, occurrence, partner, subject
+from streams.store.tables import conflict_case, guard, occurrence, subject
 
+# The advisory lock of PostgreSQL that everybody who decides shares: "deciding" in eight letters.
+_DECIDING = int.from_bytes(b"deciding")
 _COLUMNS = [subject.c[name] for name in bulk.COLUMNS]
+
+
+#: The guard of all disruptions.
+DISRUPTIONS = "disruptions"
+
+
+def partner_guard(partner_id: str) -> str:
+    """The guard of a partner's occurrences."""
+    return f"partner/{partner_id}"
+
+
+def value_guard(dimension: str, value: str) -> str:
+    """The guard of all partners' occurrences with one value, such as one sku."""
+    return f"value/{dimension}/{value}"
 
 
 class SubjectQueries(Queries):
     """Statements about subjects and their occurrences."""
+
+    is_alone = False
+    """Whether no other transaction that decides is under way; see `enter`."""
 
     def load_subjects(self, keys: Collection[str]) -> dict[str, SubjectRow]:
         """The stored ones of these subjects, by key; any number of keys is fine."""
@@ -147,13 +166,28 @@ class SubjectQueries(Queries):
         rows = self.connection.execute(query.order_by(occurrence.c.at, occurrence.c.subject))
         return [Occurrence(**row) for row in rows.mappings()]
 
-    def partner_versions(self, partner_ids: Iterable[str]) -> dict[str, int]:
-        """How often each partner's occurrences have changed; 0 for never."""
-        found = dict.fromkeys(partner_ids, 0)
+    def versions(self, guards: Iterable[str]) -> dict[str, int]:
+        """How often what each guard stands for has changed; 0 for never.
+
+        Read them before what they guard: then whatever changes afterwards is noticed by `write`.
+        """
+        found = dict.fromkeys(guards, 0)
         for piece in chunks(found):
-            rows = self.connection.execute(select(partner).where(partner.c.partner_id.in_(piece)))
-            found |= {row.partner_id: row.version for row in rows}
+            rows = self.connection.execute(select(guard).where(guard.c.name.in_(piece)))
+            found |= {row.name: row.version for row in rows}
         return found
+
+    def enter(self, *, alone: bool) -> None:
+        """Enter the store, first thing in a transaction that decides.
+
+        Those that decide together see each other through the rows that they write. One that looks
+        at more than rows can show, such as every case that a disruption may be about, waits until
+        it is alone: all others have then ended, and what they wrote is seen.
+        """
+        self.is_alone = alone or not self.is_postgres  # SQLite lets in one writer at a time
+        if self.is_postgres:
+            how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+            self.connection.exec_driver_sql(f"SELECT {how}({_DECIDING})")
 
     def _write_subjects(self, rows: Sequence[SubjectRow]) -> None:
         statements = bulk_postgres if self.is_postgres else bulk
@@ -166,8 +200,8 @@ class SubjectQueries(Queries):
         removed: Sequence[Occurrence],
         expected: Mapping[str, int],
     ) -> None:
-        touched = {row.partner_id for row in (*added, *removed)}
-        self._bump(self.partner_versions(touched - expected.keys()) | dict(expected))
+        touched = {partner_guard(row.partner_id) for row in (*added, *removed)}
+        self._bump(self.versions(touched - expected.keys()) | dict(expected))
         if removed:
             c = occurrence.c
             self.connection.execute(
@@ -184,24 +218,20 @@ class SubjectQueries(Queries):
     def _bump(self, versions: Mapping[str, int]) -> None:
         # In one order everywhere, so that two transactions never wait for each other.
         known = sorted(versions.items())
-        new = [{"partner_id": name, "version": 1} for name, version in known if version == 0]
-        old = [{"_partner_id": name, "_version": version} for name, version in known if version]
+        new = [{"name": name, "version": 1} for name, version in known if version == 0]
+        old = [{"_name": name, "_version": version} for name, version in known if version]
         moved = 0
         if new:
-            insert = self.insert(partner).on_conflict_do_nothing()
-            moved += self.count(insert, new)
+            moved += self.count(self.insert(guard).on_conflict_do_nothing(), new)
         if old:
             moved += self.count(
-                update(partner)
-                .where(
-                    partner.c.partner_id == bindparam("_partner_id"),
-                    partner.c.version == bindparam("_version"),
-                )
-                .values(version=partner.c.version + 1),
+                update(guard)
+                .where(guard.c.name == bindparam("_name"), guard.c.version == bindparam("_version"))
+                .values(version=guard.c.version + 1),
                 old,
             )
         if moved != len(known):
-            raise LostRace("the occurrences of a partner have changed since they were counted")
+            raise LostRace("what was counted in order to decide has changed since")
 
     def _subjects(self, query: Select[tuple[object, ...]]) -> list[SubjectRow]:
         if self.writes:

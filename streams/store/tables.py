@@ -108,11 +108,12 @@ subject = Table(
     ),
 )
 
-partner = Table(
-    "partner",
+# What was looked at as a whole in order to decide, e.g. all occurrences of a partner.
+guard = Table(
+    "guard",
     metadata,
-    Column("partner_id", Text, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
 )
 
 occurrence = Table(
@@ -204,11 +205,14 @@ outbox = Table(
     Column("remind_at", Moment),
     Column("reminders_sent", Integer, nullable=False),
     Column("sent_at", Moment),
+    Column("leased_by", Text),
+    Column("leased_until", Moment),
     Index("outbox_effect", "effect_id", unique=True),
     Index("outbox_case", "case_id", "seq"),
     Index("outbox_status", "status", "seq"),
     Index("outbox_queued", "case_id", "role", "seq", **_only("status = 'queued'")),
     Index("outbox_remind", "remind_at", **_only("remind_at IS NOT NULL")),
+    Index("outbox_leased", "leased_by", **_only("leased_by IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

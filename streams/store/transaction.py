@@ -15,15 +15,15 @@ _NOTHING_COUNTED: Mapping[str, int] = {}
 class Transaction(SubjectQueries, CaseQueries, OutboxQueries, IntakeQueries, AdministrationQueries):
     """What one transaction can ask and write. It ends with the `with` block that gave it."""
 
-    def write(self, changes: Changes, partners: Mapping[str, int] = _NOTHING_COUNTED) -> None:
+    def write(self, changes: Changes, versions: Mapping[str, int] = _NOTHING_COUNTED) -> None:
         """Store all changes of a batch.
 
-        `partners` holds the version of each partner whose occurrences were counted in order to
-        decide (see `partner_versions`). Raises LostRace when one of them, or a subject that is
+        `versions` holds the version of each guard of what was counted in order to decide (see
+        `versions`). Raises LostRace when one of them, or a subject that is
         to be written, has moved since it was read; the transaction must then be given up.
         """
         self._write_subjects(changes.subjects)
-        self._write_occurrences(changes.occurrences_added, changes.occurrences_removed, partners)
+        self._write_occurrences(changes.occurrences_added, changes.occurrences_removed, versions)
         self._write_cases(changes.cases)
         self._write_steps(changes.steps)
         self._withdraw_steps(changes.withdrawn)

@@ -39,6 +39,8 @@ from streams.store import (
     Store,
     Token,
     Version,
+    partner_guard,
+    value_guard,
 )
 
 T0 = Instant(1_790_000_000_000_000)
@@ -406,7 +408,10 @@ def test_each_change_of_occurrences_moves_the_version_of_its_partner(store: Stor
     write(store, occurrences_added=[one, replace(one, subject="o2")])
     write(store, occurrences_removed=[one])
     with store.reading() as tx:
-        assert tx.partner_versions(["acme", "other"]) == {"acme": 2, "other": 0}
+        assert tx.versions(["partner/acme", "partner/other"]) == {
+            partner_guard("acme"): 2,
+            partner_guard("other"): 0,
+        }
 
 
 def test_two_transactions_never_both_count_two_of_three(store: Store, other: Store) -> None:
@@ -415,11 +420,11 @@ def test_two_transactions_never_both_count_two_of_three(store: Store, other: Sto
     def add(through: Store, name: str, versions: dict[str, int]) -> None:
         with through.transaction() as tx:
             new = Occurrence(name, "sku", "A-1", "acme", T0)
-            tx.write(Changes(occurrences_added=[new]), partners=versions)
+            tx.write(Changes(occurrences_added=[new]), versions=versions)
 
     with store.reading() as mine, other.reading() as theirs:
-        seen = mine.partner_versions(["acme"])
-        assert theirs.partner_versions(["acme"]) == seen
+        seen = mine.versions([partner_guard("acme")])
+        assert theirs.versions([partner_guard("acme")]) == seen
     add(other, "o2", seen)
     with pytest.raises(LostRace):
         add(store, "o3", seen)
@@ -430,7 +435,28 @@ def test_two_transactions_never_both_count_two_of_three(store: Store, other: Sto
 def test_a_partner_counted_for_the_first_time_can_be_lost_too(store: Store, other: Store) -> None:
     write(other, occurrences_added=[Occurrence("o1", "sku", "A-1", "acme", T0)])
     with pytest.raises(LostRace), store.transaction() as tx:
-        tx.write(Changes(), partners={"acme": 0})
+        tx.write(Changes(), versions={partner_guard("acme"): 0})
+
+
+def test_two_partners_never_both_count_two_of_three(store: Store, other: Store) -> None:
+    of_sku = value_guard("repeat/sku", "A-1")
+
+    def add(through: Store, partner_id: str, versions: dict[str, int]) -> None:
+        with through.transaction() as tx:
+            new = Occurrence(f"order of {partner_id}", "repeat/sku", "A-1", partner_id, T0)
+            tx.write(Changes(occurrences_added=[new]), versions=versions)
+
+    add(store, "first", {of_sku: 0})
+    with store.reading() as tx:
+        seen = tx.versions([of_sku])
+    add(other, "second", seen)
+    with pytest.raises(LostRace):
+        add(store, "third", seen)
+    with store.reading() as tx:
+        assert [row.partner_id for row in tx.occurrences("repeat/sku", "A-1")] == [
+            "first",
+            "second",
+        ]
 
 
 # --- cases ---------------------------------------------------------------------------------------
@@ -982,7 +1008,7 @@ def contents(store: Store) -> list[Any]:
             tx.steps("c1"),
             tx.list_outbox(),
             tx.occurrences("sku", "A-1"),
-            {name: n for name, n in tx.partner_versions(["acme"]).items() if n},
+            {name: n for name, n in tx.versions([partner_guard("acme")]).items() if n},
             tx.journal("s1"),
             tx.list_rejected(),
             tx.list_parked(),
