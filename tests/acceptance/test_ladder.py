@@ -231,7 +231,12 @@ def test_an_acknowledgement_at_the_very_instant_of_the_deadline_is_in_time(
     story.skip()
     story.ack("PO-1", by="claire")
     story.advance(hours=1)
-    story.expect(Acknowledged("PO-1", by="claire"), Stands("PO-1", State.ACKNOWLEDGED))
+    story.command("commented", "PO-1", by="anna", note="thanks")  # and looked at once more
+    story.expect(
+        Acknowledged("PO-1", by="claire"),
+        Commented("PO-1", by="anna"),
+        Stands("PO-1", State.ACKNOWLEDGED, "management"),
+    )
     story.expect_no_step()
 
 

@@ -1,7 +1,6 @@
 """Seen twice is seen once; order of arrival does not matter; nothing is dropped."""
 
 from dataclasses import replace
-from itertools import permutations
 
 import pytest
 
@@ -112,8 +111,10 @@ def test_whatever_order_they_arrive_in_the_case_is_the_same(begin: Begin) -> Non
         return replace(case, changed_at=story.now), list(steps)
 
     plain = told(EVENTS, len(EVENTS))
-    for order in permutations(EVENTS):
-        assert told(order, 1) == plain
+    for n in range(len(EVENTS)):  # generated histories try all the others
+        turned = EVENTS[n:] + EVENTS[:n]
+        assert told(turned, 1) == plain
+        assert told(turned[::-1], 2) == plain
 
 
 @pytest.mark.parametrize("type_", ["order.painted", "weather.report"])

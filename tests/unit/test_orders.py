@@ -361,7 +361,8 @@ def test_a_delivery_without_lines_that_is_not_final_says_nothing_about_quantitie
 
 def test_a_final_one_without_lines_brought_everything_unconfirmed() -> None:
     order = known(placing(), came_unspecified(final=True))
-    assert (order.delay(), order.impact(), order.unconfirmed) == (-2 * HOUR, 0, True)
+    assert (order.delay(), order.impact()) == (-2 * HOUR, D(0))
+    assert order.unconfirmed is True
     assert known(placing(), came(final=True)).unconfirmed is False
 
 
