@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, NamedTuple
@@ -842,8 +842,3 @@ def _lines(step: StepRow) -> Iterable[str]:
 def _length(time: Mapping[str, float]) -> int:
     units = {"days": DAY, "hours": HOUR, "minutes": MINUTE}
     return sum(int(units[unit] * n) for unit, n in time.items())
-
-
-def day_after(day: str, days: int) -> str:
-    """A day so many days later."""
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
