@@ -199,7 +199,9 @@ class History:
         if effect.case_id is not None:
             others |= {key: entry.effect for key, entry in self._by_case[effect.case_id].items()}
         for other in others.values():
-            if (other.step, sort(other.kind)) != (effect.step, sort(effect.kind)):
+            # A step that was withdrawn and is taken again has its key again, at another time.
+            same_step = (other.step, other.created_at) == (effect.step, effect.created_at)
+            if not same_step or sort(other.kind) != sort(effect.kind):
                 continue
             for row in self._rows[other.effect_id]:
                 told = row.status in _TOLD and place_of(row.route) == place

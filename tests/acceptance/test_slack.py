@@ -338,6 +338,26 @@ async def test_several_readers_of_a_channel_share_one_message(desk: Desk) -> Non
     assert rows[0].reference == rows[1].reference
 
 
+async def test_one_channel_hears_once_of_a_step_and_again_when_it_is_taken_again(
+    desk: Desk,
+) -> None:
+    desk.people["anna"]["routes"] = [MANAGE]
+    for _ in range(2):
+        alert = desk._effect("c1", ALERT, "partnership_manager", step="opened")
+        notice = desk._effect("c1", NOTICE, "account_manager", step="opened")
+        with desk.store.transaction() as tx:
+            case = desk._case("c1", State.OPEN, "management")
+            tx.write(Changes(cases=[case], effects=[alert, notice]))
+        await desk.advance(minutes=1)
+        desk.update("c1", State.RETRACTED, "retracted")
+        await desk.advance(minutes=1)
+    assert desk.replies("C0MANAGE") == [
+        "↩️ Retracted: acme, order c1: retracted",
+        "🟠 Management alert: acme, order c1: 50 h late",
+        "↩️ Retracted: acme, order c1: retracted",
+    ]
+
+
 async def test_ones_own_change_is_shown_and_not_told(desk: Desk) -> None:
     desk.alert("c1")
     await desk.advance(minutes=1)
