@@ -172,3 +172,9 @@ def test_commitments_that_cannot_be_kept_or_meant_are_refused(
     (problem,) = refused.value.problems
     assert problem.path == ("commitments", "strategic", *path)
     assert message in problem.message
+
+
+def test_a_breach_after_the_change_is_a_live_one() -> None:
+    timeline = told(severity="low").status("2026-11-02 12:00", "open", severity="high")
+    clock = timeline.clock("resolution", "2026-11-02 20:00")
+    assert (shown(clock.breached_at), clock.retroactive) == ("2026-11-02 14:00", False)

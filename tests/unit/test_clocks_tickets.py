@@ -358,3 +358,24 @@ def test_the_evidence_adds_up() -> None:
     ]
     assert clock.spent + clock.held_up == at("2026-11-02 18:00") - at("2026-11-02 10:00")
     assert clock.clock_id.endswith("/resolution/1")
+
+
+def test_a_wait_from_closing_time_on_still_allows_to_settle_where_it_ends() -> None:
+    told = Timeline(policy({"resolution": "8bh"}, calendar=OFFICE)).opened("2026-11-02 09:00")
+    told.status("2026-11-02 17:00", "waiting_on_partner").status("2026-11-02 20:00", "resolved")
+    clock = told.clock("resolution", "2026-11-03 10:00")
+    assert facts(clock) == ("met", "2026-11-02 20:00", "2026-11-02 20:00")
+
+
+def test_what_the_partner_wrote_when_opening_is_not_asking_again() -> None:
+    told = timeline().partner("2026-11-02 10:00")
+    assert told.clock("first_response", "2026-11-02 11:00").asked_again == ()
+
+
+def test_the_cap_counts_all_pauses_before() -> None:
+    told = timeline(pause_at_most="6h")
+    for hour in (11, 14, 17):
+        told.status(f"2026-11-02 {hour}:00", "waiting_on_partner")
+        told.status(f"2026-11-02 {hour + 2}:30", "open")
+    clock = told.clock("resolution", "2026-11-02 20:00")
+    assert (clock.held_up, shown(clock.due)) == (6 * 3_600_000_000, "2026-11-03 16:00")

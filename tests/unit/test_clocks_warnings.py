@@ -132,3 +132,8 @@ def test_a_warning_goes_to_whoever_can_still_act() -> None:
     (found,) = warnings(timeline.clock("resolution", "2026-11-02 11:30"), settings)
     assert isinstance(found, Warn)
     assert (found.holder, shown(found.due)) == ("bert", "2026-11-02 14:00")
+
+
+def test_what_is_kept_at_the_very_time_of_a_warning_needs_none() -> None:
+    timeline = told({"first_response": "4h"}, warn=["50%"]).us("2026-11-02 12:00")
+    assert of(timeline, "first_response", "2026-11-02 20:00") == []
