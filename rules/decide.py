@@ -389,14 +389,27 @@ class Decider:
         )
         changes = decision.changes
         if folded.case is not None:
+            case_id = folded.case.case_id
+            if key in decision.cases:
+                self._forget_passing_steps(case_id, folded)
             decision.cases[key] = folded.case
             changes.steps += folded.steps
-            changes.withdrawn += [
-                (folded.case.case_id, step, self.now) for step in folded.withdrawn
-            ]
+            changes.withdrawn += [(case_id, step, self.now) for step in folded.withdrawn]
             changes.effects += folded.effects
             self._journal(key, items)
         self._count_occurrences(key, partner_id, before, folded)
+
+    def _forget_passing_steps(self, case_id: str, folded: Folded) -> None:
+        """A subject that is folded twice in a batch ends as the last fold says."""
+        changes = self.decision.changes
+        if changes.withdrawn:
+            standing = {(case_id, step.key) for step in folded.steps}
+            changes.withdrawn = [gone for gone in changes.withdrawn if gone[:2] not in standing]
+        if folded.withdrawn and changes.effects:
+            gone_now = set(folded.withdrawn)
+            changes.effects = [
+                e for e in changes.effects if e.case_id != case_id or e.step not in gone_now
+            ]
 
     def _journal(self, key: str, items: Sequence[Taken]) -> None:
         for item in items:

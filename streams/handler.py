@@ -204,11 +204,12 @@ class Handler:
         taken = list(batch.stated)
         for event, place, record in batch.commands:
             row = subjects.get(command_target(event))
+            # A command that waits for its case waits since it came, not since its batch did.
+            recorded = to_instant(event.time) if self.virtual else batch.now
             if row is None:
                 _must_be_alone(tx)  # or somebody opens the case meanwhile and does not find it
-                answers[place] = self._park(changes, event, record, batch.now)
+                answers[place] = self._park(changes, event, record, recorded)
                 continue
-            recorded = to_instant(event.time) if self.virtual else batch.now
             statement = state_command(event, recorded, row.key, self.world.recipients.roles_of)
             taken.append(Taken(statement, place, record.value, record.input, record.position))
             for name in unknown_fields(event):

@@ -13,7 +13,7 @@ from rules.world import Horizon, World
 EMPTY = Document([], {}, [])
 
 
-@dataclass
+@dataclass(repr=False)
 class Life:
     """One subject, folded whenever something is said of it or a deadline of it comes."""
 
@@ -25,6 +25,11 @@ class Life:
     effects: list[Effect] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     folds: list[tuple[int, Folded]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """What was said, and when it was learned."""
+        said = [f"{c.recorded}: {c[:4]} {c.data}" for c in self.document.contributions]
+        return "\n".join([f"{self.key}, read up to {self.lag} ago", *said])
 
     @property
     def folded(self) -> Folded:
@@ -69,8 +74,13 @@ def is_standing(folded: Folded) -> bool:
 
 def standing_steps(folded: Folded) -> list[StepRow]:
     """The steps without the episodes that were proved wrong on the way."""
+    return without_errors(sorted(folded.steps, key=lambda row: row.n))
+
+
+def without_errors(steps: Sequence[StepRow]) -> list[StepRow]:
+    """Steps in their order, without those of episodes that were proved wrong."""
     kept: list[StepRow] = []
-    for step in sorted(folded.steps, key=lambda row: row.n):
+    for step in steps:
         if step.kind is StepKind.RETRACTED:
             # Back to where it was opened; what people did stays, like on a case never told.
             first = max((n for n, s in enumerate(kept) if s.kind in _BEGINNINGS), default=0)

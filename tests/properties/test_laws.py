@@ -137,8 +137,8 @@ def test_time_alone_climbs_one_tier_at_a_time(life: Life) -> None:
 
 @given(lives())
 def test_nobody_is_told_twice(life: Life) -> None:
-    ids = [effect.effect_id for effect in life.effects]
-    assert len(ids) == len(set(ids))
+    named = {e.effect_id: (e.step, e.kind, e.role, e.created_at) for e in life.effects}
+    assert len(set(named.values())) == len(named)
     told: set[tuple[str, str]] = set()
     for _, folded in life.folds:
         keys = [step.key for step in folded.steps]
