@@ -31,3 +31,10 @@ def other(store: Store, store_url: str) -> Iterator[Store]:
     """The same database, opened by somebody else."""
     with Store.open(store_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def two_writers(postgres_url: str) -> Iterator[tuple[Store, Store]]:
+    """Two stores that write at the same time, which only a server lets them."""
+    with Store.open(postgres_url) as one, Store.open(postgres_url) as two:
+        yield one, two
