@@ -224,6 +224,7 @@ def _show_narrow(console: "Console", lines: Sequence[_Line]) -> None:
         first = Text(joined([shown(cell) for cell in row]))
         if line.overdue:
             first.stylize("bold red")
-        about = [line.partner, line.subject, line.state.partition(", ")[2], line.rules, line.opened]
+        about = [line.partner, line.subject, line.state.partition(", ")[2], line.rules,
+                 f"opened {line.opened}"]  # fmt: skip
         console.print(first)
         console.print(Padding(Text(shown(", ".join(filter(None, about))), "dim"), (0, 0, 0, 2)))

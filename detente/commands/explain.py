@@ -357,7 +357,8 @@ def _future(desk: Desk, answer: _Answer, zone: ZoneInfo) -> Iterator[Line]:
         because = ""
         others = _people(desk, expected, EffectKind.NOTICE, EffectKind.UPDATE)
         if others:
-            yield Line(f"told for information: {others}", 4, "dim")
+            how = "instead" if step.kind is StepKind.NOT_CLIMBED else "for information"
+            yield Line(f"told {how}: {others}", 4, "dim")
         if step.due is not None and expected.case.parent is None:
             yield Line(f"to be acknowledged by {local(step.due, zone)}", 4, "dim")
     if len(answer.expected) >= _AHEAD:

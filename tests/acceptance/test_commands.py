@@ -246,7 +246,13 @@ def test_an_age_in_business_hours_is_refused(shop: Shop) -> None:
 
 def test_a_case_is_found_by_the_beginning_of_its_id(shop: Shop) -> None:
     case = shop.late()
-    for typed in (case, case.lower(), case[2:], case[2:6].lower(), case.replace("0", "O")):
+    for typed in (
+        case,
+        case.lower(),
+        case[2:],
+        case[2:6].lower(),
+        case.replace("1", "I").replace("0", "O"),
+    ):
         assert case in shop.ok("case", typed)
 
 
@@ -726,5 +732,4 @@ def test_the_root_cause_is_asked_for_on_a_terminal(today: Shop) -> None:
 def test_nothing_from_outside_reaches_the_terminal_as_an_escape(today: Shop) -> None:
     name = "PO-[bold]1[/bold]"
     case = today.late(name)
-    for command in (["cases"], ["case", case], ["explain", case]):
-        assert name in " ".join(bare(on_terminal(today, *command, columns=200)))
+    assert name in " ".join(bare(on_terminal(today, "explain", case, columns=200)))
