@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -57,7 +58,12 @@ class Queries:
 
 def values(row: Any) -> dict[str, Any]:
     """The fields of a flat dataclass by name, as columns take them."""
-    return {f.name: getattr(row, f.name) for f in fields(row)}
+    return {name: getattr(row, name) for name in _field_names(type(row))}
+
+
+@cache
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
