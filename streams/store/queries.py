@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -56,14 +55,17 @@ class Queries:
         self.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
 
 
+#: Names of the fields of each row's class, looked up once.
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
+
+
 def values(row: Any) -> dict[str, Any]:
     """The fields of a flat dataclass by name, as columns take them."""
-    return {name: getattr(row, name) for name in _field_names(type(row))}
-
-
-@cache
-def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    kind = type(row)
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return {name: getattr(row, name) for name in names}
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
