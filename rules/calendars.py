@@ -23,8 +23,6 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
-import holidays as holiday_tables
-
 from schemas.time import (
     DAY,
     FIRST_YEAR,
@@ -461,6 +459,8 @@ def _segments(zone: ZoneInfo, year: int) -> tuple[tuple[int, int, int], ...]:
 
 @lru_cache(maxsize=4096)
 def _public_holidays(country: str, region: str | None, year: int) -> frozenset[int]:
+    import holidays as holiday_tables
+
     # A few countries' tables cover fewer years (India's 2001 to 2035); the package then warns.
     days = holiday_tables.country_holidays(country, subdiv=region, years=year)
     return frozenset(day.toordinal() for day in days)
@@ -483,6 +483,8 @@ def _zone(name: str) -> ZoneInfo:
 
 def _region(code: str) -> tuple[str, str | None]:
     """A country and region that the `holidays` package knows, from `DE` or `DE-BE`."""
+    import holidays as holiday_tables
+
     country, _, region = code.strip().partition("-")
     country = country.upper()
     try:

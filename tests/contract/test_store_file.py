@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from streams.store import SchemaError, Store, StoreError, Unavailable, migrate
-from streams.store.schema import newest_version
+from streams.store import SchemaError, Store, StoreError, Unavailable, migrate, schema
+from streams.store.schema import NEWEST
 from streams.store.tables import metadata
 
 
@@ -75,9 +76,9 @@ def test_a_missing_file_is_made_only_if_asked_to(tmp_path: Path) -> None:
         Store.open(url(file), create=False)
     assert not file.parent.exists()
     with Store.open(url(file)) as store:
-        assert store.schema_version() == newest_version()
+        assert store.schema_version() == NEWEST
     with Store.open(url(file), create=False) as store:
-        assert store.schema_version() == newest_version()
+        assert store.schema_version() == NEWEST
 
 
 def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None
     with pytest.raises(SchemaError, match="detente migrate"):
         Store.open(url(file), create=False)
     with Store.open(url(file), create=False, migrate=True) as store:
-        assert store.schema_version() == newest_version()
+        assert store.schema_version() == NEWEST
 
 
 def test_a_schema_from_the_future_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -212,3 +213,9 @@ def test_the_hot_questions_are_answered_from_their_index(
         connection.close()
     assert len(plan) == 1
     assert f"USING INDEX {table} " in plan[0][3]
+
+
+def test_the_version_that_stores_are_checked_for_is_that_of_the_last_migration() -> None:
+    migrations = Path(schema.__file__).with_name("migrations")
+
+    assert ScriptDirectory(str(migrations)).get_current_head() == NEWEST
