@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping, case, delete, insert, select, update
 from rules.decision import Parked, Rejected
 from schemas.time import Instant
 from streams.store.errors import LostRace
-from streams.store.queries import Queries, chunks, values
+from streams.store.queries import IN_LIST, Queries, chunks, values
 from streams.store.rows import Counter, Feed, RejectedRow, RejectedState
 from streams.store.tables import counter, feed, parked, position, rejected
 
@@ -58,7 +58,16 @@ class IntakeQueries(Queries):
     def rejected_of_subjects(self, keys: Iterable[str]) -> set[str]:
         """Which of these subjects have input that could not be decided and still waits."""
         found: set[str] = set()
-        for piece in chunks(keys):
+        wanted = set(keys)
+        if len(wanted) > 1:
+            # Nearly always next to nothing is kept with a subject, and all of it is read sooner
+            # than thousands of keys are asked for.
+            subject = rejected.c.subject
+            some = select(subject).where(subject.is_not(None)).order_by(subject).limit(IN_LIST)
+            kept = self.connection.execute(some).scalars().all()
+            if len(kept) < IN_LIST:
+                wanted.intersection_update(kept)
+        for piece in chunks(wanted):
             query = select(rejected.c.subject).where(
                 rejected.c.subject.in_(piece),
                 rejected.c.kind == "deciding failed",
