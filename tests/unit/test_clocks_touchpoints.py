@@ -160,3 +160,10 @@ def test_sessions_of_other_kinds_keep_nothing() -> None:
     assert (
         rows(held(weekly(), "2026-11-04 10:00", "dinner"), "2026-11-09 00:01")[0][1] == "breached"
     )
+
+
+def test_a_shift_does_not_reach_back_before_its_period() -> None:
+    closed = {**OFFICE, "extra_holidays": [f"2026-11-{day:02}" for day in (4, 5, 6, 9, 10)]}
+    wednesdays = {"kind": "check_in", "every": "1w", "starting": "2026-11-04"}
+    found = rows(promised(wednesdays, calendar=closed), "2026-11-12 10:00", "2026-11-04 00:00")
+    assert found[0] == ("2026-11-04", "not applicable", None)
