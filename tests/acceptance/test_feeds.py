@@ -199,3 +199,12 @@ def test_what_happened_at_the_very_instant_may_be_heard_of_a_moment_later(story:
     story.skip()
     story.given(delivery("PO-1", on="2026-11-04 12:00"))
     story.expect(Stands("PO-1", State.RETRACTED))
+
+
+def test_peoples_commands_are_no_feed_that_could_fall_silent(begin: Begin) -> None:
+    story = begin(policy(sources=HOURLY))
+    story.at("2026-11-02 09:00")
+    story.order("PO-1", promised="2026-11-05")
+    story.given(impacted("PO-1", "short", impact_percent=50))
+    story.ack("PO-1", by="maria")
+    assert set(story.feeds.heard) == {"/erp"}
