@@ -6,25 +6,16 @@ diagram in docs/case-states.md is generated from it (`make docs`).
 
 from rules.decision import State, StepKind
 
-O, A, W, S, R, C = (
-    State.OPEN,
-    State.ACKNOWLEDGED,
-    State.WAITING,
-    State.SNOOZED,
-    State.RESOLVED,
-    State.CLOSED,
-)
-
 #: What moves a case that somebody must still work on.
 _ACTIVE = {
-    StepKind.RAISED: O,
-    StepKind.ESCALATED: O,
-    StepKind.DEESCALATED: O,
-    StepKind.ACKNOWLEDGED: A,
-    StepKind.WAITING: W,
-    StepKind.SNOOZED: S,
-    StepKind.RESOLVED: R,
-    StepKind.CLOSED: C,
+    StepKind.RAISED: State.OPEN,
+    StepKind.ESCALATED: State.OPEN,
+    StepKind.DEESCALATED: State.OPEN,
+    StepKind.ACKNOWLEDGED: State.ACKNOWLEDGED,
+    StepKind.WAITING: State.WAITING,
+    StepKind.SNOOZED: State.SNOOZED,
+    StepKind.RESOLVED: State.RESOLVED,
+    StepKind.CLOSED: State.CLOSED,
     StepKind.RETRACTED: State.RETRACTED,
 }
 
@@ -32,40 +23,42 @@ _ACTIVE = {
 TRANSITIONS: dict[State | None, dict[StepKind, State]] = {
     None: {
         StepKind.WATCHED: State.WATCH,
-        StepKind.OPENED: O,
-        StepKind.ATTACHED: O,
+        StepKind.OPENED: State.OPEN,
+        StepKind.ATTACHED: State.OPEN,
     },
     State.WATCH: {
-        StepKind.OPENED: O,
-        StepKind.ATTACHED: O,
+        StepKind.OPENED: State.OPEN,
+        StepKind.ATTACHED: State.OPEN,
         StepKind.RETRACTED: State.RETRACTED,
     },
-    O: _ACTIVE,
-    A: _ACTIVE,
-    W: {**_ACTIVE, StepKind.WOKEN: A},
-    S: {**_ACTIVE, StepKind.WOKEN: A},
-    R: {
-        StepKind.REOPENED: O,
-        StepKind.CLOSED: C,
+    State.OPEN: _ACTIVE,
+    State.ACKNOWLEDGED: _ACTIVE,
+    State.WAITING: {**_ACTIVE, StepKind.WOKEN: State.ACKNOWLEDGED},
+    State.SNOOZED: {**_ACTIVE, StepKind.WOKEN: State.ACKNOWLEDGED},
+    State.RESOLVED: {
+        StepKind.REOPENED: State.OPEN,
+        StepKind.CLOSED: State.CLOSED,
         StepKind.RETRACTED: State.RETRACTED,
     },
-    C: {
-        StepKind.REOPENED: O,
+    State.CLOSED: {
+        StepKind.REOPENED: State.OPEN,
         StepKind.RETRACTED: State.RETRACTED,
     },
     State.RETRACTED: {
         StepKind.WATCHED: State.WATCH,
-        StepKind.OPENED: O,
-        StepKind.ATTACHED: O,
+        StepKind.OPENED: State.OPEN,
+        StepKind.ATTACHED: State.OPEN,
     },
 }
 
 #: States in which somebody must still do something.
-ACTIVE = frozenset({O, A, W, S})
+ACTIVE = frozenset({State.OPEN, State.ACKNOWLEDGED, State.WAITING, State.SNOOZED})
 #: States in which a case counts as standing: it was right, settled or not.
-STANDING = frozenset({O, A, W, S, R, C})
+STANDING = frozenset(
+    {State.OPEN, State.ACKNOWLEDGED, State.WAITING, State.SNOOZED, State.RESOLVED, State.CLOSED}
+)
 #: States in which the clocks of the ladder run.
-TICKING = frozenset({O, A})
+TICKING = frozenset({State.OPEN, State.ACKNOWLEDGED})
 
 
 def after(state: State | None, step: StepKind) -> State | None:
@@ -77,8 +70,7 @@ def diagram() -> str:
     """The table as a Mermaid state diagram."""
     name = {state: state.name.lower() for state in State}
     lines = ["stateDiagram-v2"]
-    for state in State:
-        lines.append(f"    {name[state]}: {state}")
+    lines += [f"    {name[state]}: {state}" for state in State]
     for origin, steps in TRANSITIONS.items():
         for step, following in steps.items():
             start = "[*]" if origin is None else name[origin]

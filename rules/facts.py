@@ -28,7 +28,7 @@ class Facts:
         """Percent of the order affected, 0 to 100."""
         return None
 
-    def exposure(self, currency: str) -> Decimal | None:
+    def exposure(self, currency: str) -> Decimal | None:  # noqa: ARG002 - for those who know more
         """Value undelivered past its promise or affected; None if a price or rate is missing."""
         return None
 

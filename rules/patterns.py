@@ -125,7 +125,7 @@ class Pattern(Facts):
         """A pattern keeps no promises."""
         return {}
 
-    def silences(self, rules: RuleSet) -> Iterator[tuple[int, str]]:
+    def silences(self, rules: RuleSet) -> Iterator[tuple[int, str]]:  # noqa: ARG002 - as all subjects
         """Silence makes no pattern."""
         return iter(())
 

@@ -5,7 +5,7 @@ with every mistake at once. `PolicyHistory` answers which version was in force a
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -102,21 +102,34 @@ class LadderStep:
 
 
 class CompiledPolicy:
-    """One version of the policy, ready to decide with."""
+    """One version of the policy, ready to decide with. Made by `compile_policy`."""
 
-    def __init__(self, policy: Policy, digest: str) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        digest: str,
+        calendars: Mapping[str, BusinessCalendar],
+        conditions: Sequence[Node],
+        ladders: Mapping[str, tuple[LadderStep, ...]],
+    ) -> None:
         self.document = policy
         self.hash = digest
         self.tiers = policy.tiers
-        self.ranks = {WATCH: -1, **{tier: rank for rank, tier in enumerate(policy.tiers)}}
+        self.ranks = ranks_of(policy)
         self.partner_tiers = partner_tiers_of(policy)
         self.default_tier = policy.default_partner_tier or self.partner_tiers[-1]
-        self.calendars: dict[str, BusinessCalendar] = {}
-        self._nodes: list[Node] = []
-        self._ladders: dict[str, tuple[LadderStep, ...]] = {}
+        self.calendars = calendars
+        self.pattern_rules: tuple[tuple[int, Repeats], ...] = tuple(
+            (n, atom.value)
+            for n, node in enumerate(conditions)
+            for atom in cond.atoms(node)
+            if atom.fact == "repeats"
+        )
+        """Index and repetition of every rule that opens a pattern's case."""
+        self._nodes = tuple(conditions)
+        self._ladders = ladders
         self._rule_sets: dict[tuple[Kind, str, str], RuleSet] = {}
-        self._only_when: dict[tuple[str, str, str], Test] = {}
-        self._patterns: tuple[tuple[int, Repeats], ...] = ()
+        self._only_when: dict[tuple[str, Kind, str, str], Test] = {}
         self._targets: dict[tuple[str, str | None, str | None], Mapping[str, Target]] = {}
 
     def calendar(self, name: str) -> BusinessCalendar:
@@ -165,7 +178,7 @@ class CompiledPolicy:
 
     def may_climb(self, step: LadderStep, kind: Kind, partner_tier: str, calendar: str) -> Test:
         """Whether a tier's `only_when` holds, as a test of facts."""
-        key = (step.tier, partner_tier, calendar)
+        key = (step.tier, kind, partner_tier, calendar)
         found = self._only_when.get(key)
         if found is None:
             node = True if step.only_when is None else step.only_when
@@ -173,11 +186,6 @@ class CompiledPolicy:
             found = cond.compile_condition(bound, self.calendar(calendar))
             self._only_when[key] = found
         return found
-
-    @property
-    def pattern_rules(self) -> tuple[tuple[int, Repeats], ...]:
-        """Index and repetition of every rule that opens a pattern's case."""
-        return self._patterns
 
     def rule_set(self, kind: Kind, partner_tier: str, calendar: str) -> RuleSet:
         """The rules that can hold there, compiled once and kept."""
@@ -271,6 +279,11 @@ def _only_evidence(node: Node) -> Node:
             return True
 
 
+def ranks_of(policy: Policy) -> dict[str, int]:
+    """Each tier's place from below; watch lies under the first."""
+    return {WATCH: -1, **{tier: rank for rank, tier in enumerate(policy.tiers)}}
+
+
 def partner_tiers_of(policy: Policy) -> tuple[str, ...]:
     """Names of the partner tiers, best first: as listed, else as the commitments name them."""
     if policy.partner_tiers:
@@ -293,7 +306,9 @@ def build_calendar(document: CalendarDocument) -> BusinessCalendar:
 
 def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
     """Check a policy and make it ready. Raises PolicyError with every mistake that it finds."""
-    compiled = CompiledPolicy(policy, digest)
+    partner_tiers = partner_tiers_of(policy)
+    calendars: dict[str, BusinessCalendar] = {}
+    nodes: list[Node] = []
     problems: list[PolicyProblem] = []
 
     def refuse(path: Path, message: str) -> None:
@@ -305,7 +320,7 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
 
     for name, calendar in policy.calendars.items():
         try:
-            compiled.calendars[name] = build_calendar(calendar)
+            calendars[name] = build_calendar(calendar)
         except ValueError as error:
             refuse(("calendars", name), str(error))
     if len(set(policy.tiers)) != len(policy.tiers):
@@ -319,25 +334,24 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
         if rule.name in names:
             refuse(("rules", n, "name"), f"{rule.name!r} is the name of two rules")
         names.add(rule.name)
-        compiled._nodes.append(
-            _condition(rule.when, ("rules", n, "when"), compiled.partner_tiers, problems)
-        )
-        repeats = [a for a in cond.atoms(compiled._nodes[-1]) if a.fact == "repeats"]
+        node = _condition(rule.when, ("rules", n, "when"), partner_tiers, problems)
+        nodes.append(node)
+        repeats = [a for a in cond.atoms(node) if a.fact == "repeats"]
         if rule.systemic and not repeats:
             refuse(("rules", n, "as"), "only a rule with `repeats` is systemic")
         if repeats and rule.open_at == WATCH:
             refuse(("rules", n, "open_at"), f"a pattern opens at a tier: {', '.join(policy.tiers)}")
-        if repeats and not _repeats_on_top(compiled._nodes[-1]):
+        if repeats and not _repeats_on_top(node):
             refuse(("rules", n, "when"), "`repeats` stands once, beside the other facts")
-    _ladders(policy, compiled, problems, must_be)
+    ladders = _ladders(policy, problems, must_be)
     for tier in policy.commitments:
-        must_be(tier, ("commitments", tier), compiled.partner_tiers, "partner tier")
+        must_be(tier, ("commitments", tier), partner_tiers, "partner tier")
     problems += _commitment_problems(policy)
     if policy.default_partner_tier is not None:
         must_be(
             policy.default_partner_tier,
             ("default_partner_tier",),
-            compiled.partner_tiers,
+            partner_tiers,
             "partner tier",
         )
     channel = policy.exceptions
@@ -349,13 +363,7 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
         must_be(tier, path, policy.tiers, "tier")
     if problems:
         raise PolicyError(problems)
-    compiled._patterns = tuple(
-        (n, atom.value)
-        for n, node in enumerate(compiled._nodes)
-        for atom in cond.atoms(node)
-        if atom.fact == "repeats"
-    )
-    return compiled
+    return CompiledPolicy(policy, digest, calendars, nodes, ladders)
 
 
 def _commitment_problems(policy: Policy) -> Iterator[PolicyProblem]:
@@ -421,43 +429,42 @@ def _condition(
 
 def _ladders(
     policy: Policy,
-    compiled: CompiledPolicy,
     problems: list[PolicyProblem],
-    must_be: Any,
-) -> None:
+    must_be: Callable[[str, Path, Sequence[str], str], None],
+) -> dict[str, tuple[LadderStep, ...]]:
     roles = (*ROLES, *policy.roles)
-    if "default" not in policy.ladders and set(compiled.partner_tiers) - set(policy.ladders):
-        missing = ", ".join(sorted(set(compiled.partner_tiers) - set(policy.ladders)))
+    partner_tiers = partner_tiers_of(policy)
+    ranks = ranks_of(policy)
+    if "default" not in policy.ladders and set(partner_tiers) - set(policy.ladders):
+        missing = ", ".join(sorted(set(partner_tiers) - set(policy.ladders)))
         problems.append(
             PolicyProblem(("ladders",), f"no ladder for {missing}; add `default` or one each")
         )
+    ladders = {}
     for name, steps in policy.ladders.items():
         path: Path = ("ladders", name)
-        must_be(name, path, ("default", *compiled.partner_tiers), "partner tier")
+        must_be(name, path, ("default", *partner_tiers), "partner tier")
         for tier in steps:
             must_be(tier, (*path, tier), policy.tiers, "tier")
-        for tier in policy.tiers:
-            if tier not in steps:
-                problems.append(PolicyProblem(path, f"the tier {tier} is missing"))
+        problems += [
+            PolicyProblem(path, f"the tier {tier} is missing")
+            for tier in policy.tiers
+            if tier not in steps
+        ]
         ladder = []
         for tier in policy.tiers:
             step = steps.get(tier)
             if step is None:
                 continue
             must_be(step.notify, (*path, tier, "notify"), roles, "role")
-            only_when = (
-                None
-                if step.only_when is None
-                else _condition(
-                    step.only_when,
-                    (*path, tier, "only_when"),
-                    compiled.partner_tiers,
-                    problems,
-                )
-            )
+            only_when: Node | None = None
+            if step.only_when is not None:
+                place = (*path, tier, "only_when")
+                only_when = _condition(step.only_when, place, partner_tiers, problems)
             shadow = policy.mode is Mode.SHADOW or step.mode is Mode.SHADOW
-            ladder.append(LadderStep(tier, compiled.ranks[tier], step, only_when, shadow))
-        compiled._ladders[name] = tuple(ladder)
+            ladder.append(LadderStep(tier, ranks[tier], step, only_when, shadow))
+        ladders[name] = tuple(ladder)
+    return ladders
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,18 +85,24 @@ class Part(NamedTuple):
 
 
 class Placed(NamedTuple):
+    """Of `order.placed`."""
+
     promised: When
     currency: str | None
     lines: list[list[Any]]
 
 
 class Amended(NamedTuple):
+    """Of `order.amended`."""
+
     promised: When | None
     lines: list[list[Any]] | None
     agreed_by: str
 
 
 class Impacted(NamedTuple):
+    """Of `order.impacted`."""
+
     report_id: str | None
     kind: str
     lines: list[list[Any]] | None
@@ -106,12 +112,16 @@ class Impacted(NamedTuple):
 
 
 class Cancelled(NamedTuple):
+    """Of `order.cancelled`."""
+
     by: str
     lines: list[list[Any]] | None
     reason: str | None
 
 
 class Dispatched(NamedTuple):
+    """Of `delivery.dispatched`."""
+
     delivery_id: str
     carrier: str | None
     lane: str | None
@@ -119,12 +129,16 @@ class Dispatched(NamedTuple):
 
 
 class Rescheduled(NamedTuple):
+    """Of `delivery.rescheduled`."""
+
     delivery_id: str | None
     eta: When
     reason: str | None
 
 
 class Completed(NamedTuple):
+    """Of `delivery.completed`."""
+
     delivery_id: str
     delivered: When | None
     lines: list[list[Any]] | None
@@ -132,11 +146,15 @@ class Completed(NamedTuple):
 
 
 class Failed(NamedTuple):
+    """Of `delivery.failed`."""
+
     delivery_id: str
     reason: str | None
 
 
 class Opened(NamedTuple):
+    """Of `ticket.opened`."""
+
     order_id: str | None
     category: str
     severity: str | None
@@ -146,29 +164,39 @@ class Opened(NamedTuple):
 
 
 class Message(NamedTuple):
+    """Of `ticket.message`."""
+
     author: str
     kind: str
 
 
 class Status(NamedTuple):
+    """Of `ticket.status`."""
+
     status: str
     category: str | None
     severity: str | None
 
 
 class Held(NamedTuple):
+    """Of `touchpoint.held`."""
+
     kind: str
     held: When | None
     note: str | None
 
 
 class Skipped(NamedTuple):
+    """Of `touchpoint.skipped`."""
+
     kind: str
     agreed_by: str
     note: str | None
 
 
 class Declared(NamedTuple):
+    """Of `disruption.declared`; `selector` says what `selected` names."""
+
     severity: str
     summary: str
     selector: str
@@ -176,10 +204,14 @@ class Declared(NamedTuple):
 
 
 class Cleared(NamedTuple):
+    """Of `disruption.cleared`."""
+
     summary: str | None
 
 
 class Reported(NamedTuple):
+    """Of `metric.reported`."""
+
     value: str
     unit: str | None
     period: str | None

@@ -254,7 +254,7 @@ class Metric(Facts):
         """A figure keeps no promises."""
         return {}
 
-    def silences(self, rules: RuleSet) -> Iterator[tuple[int, str]]:
+    def silences(self, rules: RuleSet) -> Iterator[tuple[int, str]]:  # noqa: ARG002 - as all subjects
         """A figure that nobody reports says nothing."""
         return iter(())
 
