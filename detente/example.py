@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -79,24 +79,20 @@ def _replay(settings: Settings) -> None:
     directory = load_directory(SAMPLE_DIRECTORY, policy.compiled)
     say("Replaying real orders and deliveries of 2006 to 2015 (examples/scms) as if it were then.")
     say("Nobody is told.")
-    with ExitStack() as stack:
-        # The two other readings of the same data run beside this one.
-        recorded = stack.enter_context(_reading(SAMPLE_POLICY))
-        patient = stack.enter_context(_reading(_policy_with_lag()))
-        with Store.open(settings.db) as store:
-            with store.transaction() as tx:
-                tx.add_policy(policy.digest, policy.body, Instant(0), wall_clock())
-                tx.add_directory(directory.digest, directory.body, Instant(0), wall_clock())
-            with display(in_lines=True) as shows:
-                records = read_inputs([str(_DATA)], load_mapping(_BY_DELIVERY))
-                knowledge = in_force(policy, directory)
-                tally = relive(store, knowledge, records, shows, wall_clock())
-            document = findings(store, tally)
-        print_findings(document)
-        warn_of_strangers(document, policy.compiled.default_tier)
-        say()
-        say("The same orders, if deliveries become known later. An order that nobody reported is")
-        say("late by silence; when its report says that it came in time, the case is retracted:")
+    with Store.open(settings.db) as store:
+        with store.transaction() as tx:
+            tx.add_policy(policy.digest, policy.body, Instant(0), wall_clock())
+            tx.add_directory(directory.digest, directory.body, Instant(0), wall_clock())
+        with display(in_lines=True) as shows:
+            records = read_inputs([str(_DATA)], load_mapping(_BY_DELIVERY))
+            tally = relive(store, in_force(policy, directory), records, shows, wall_clock())
+        document = findings(store, tally)
+    print_findings(document)
+    warn_of_strangers(document, policy.compiled.default_tier)
+    say()
+    say("Now the same orders, if deliveries become known later. An order that nobody reported is")
+    say("late by silence; when its report says that it came in time, the case is retracted.")
+    with _reading(SAMPLE_POLICY) as recorded, _reading(_policy_with_lag()) as patient:
         _print_readings(document["cases"], _cases_of(recorded), _cases_of(patient))
 
 
