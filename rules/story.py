@@ -318,6 +318,9 @@ class _Story:
         return best
 
     def _rules(self, at: int) -> RuleSet:
+        steady = self.world.steady_rules(self.kind, self.partner_id, at)
+        if steady is not None:
+            return steady
         tier = self.world.partner_tier(self.partner_id, at)
         calendar = self.world.calendar_name(self.partner_id)
         return self.world.policies.at(at).rule_set(self.kind, tier, calendar)
