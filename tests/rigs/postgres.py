@@ -102,14 +102,19 @@ def _emptied(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(_emptied: str) -> str:
     """A store with nothing in it, for one test: making a database for each would take a second."""
-    with psycopg.connect(libpq(_emptied), autocommit=True) as connection:
+    return emptied(_emptied)
+
+
+def emptied(url: str) -> str:
+    """The store at this URL after everything in it was deleted and everybody sent away."""
+    with psycopg.connect(libpq(url), autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
         tables = sql.SQL(", ").join(sql.Identifier(name) for name in metadata.tables)
         connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
-    return _emptied
+    return url
 
 
 @pytest.fixture
