@@ -152,8 +152,9 @@ def test_one_article_short_at_two_partners_is_one_pattern(
         assert tx.cases(patterns).keys() == set(patterns)
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
 def test_a_disruption_finds_the_orders_that_others_take(
-    postgres_url: str, postgres_store: Store
+    postgres_url: str, postgres_store: Store, ahead: int
 ) -> None:
     def late(n: int) -> RawRecord:
         return said("order.placed", partner_id="A", order_id=f"O{n}", promised_at="2026-11-04",
@@ -163,9 +164,10 @@ def test_a_disruption_finds_the_orders_that_others_take(
         return said("disruption.declared", disruption_id=f"X{n}", severity="low",
                     summary="port closed", order_ids=[f"O{n}"])  # fmt: skip
 
-    beside_each_other(postgres_url, [*map(late, range(ROUNDS))], [*map(declared, range(ROUNDS))])
+    beside_each_other(postgres_url, [late(n - ahead) for n in range(ROUNDS)],
+                      [declared(n) for n in range(ROUNDS)])  # fmt: skip
     with postgres_store.reading() as tx:
-        for n in range(ROUNDS):
+        for n in range(ROUNDS - ahead):
             steps = tx.steps(case_id(subject_key(Kind.ORDER, "A", f"O{n}")))
             assert StepKind.ATTACHED in {step.kind for step in steps}
 
