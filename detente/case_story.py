@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from detente.desk import Desk, moment, words
 from detente.moments import local
 from detente.output import is_terminal, say, shown
-from rules.cases import ACTIVE
 from rules.decision import CaseRow, EffectKind, State, StepRow
+from rules.transitions import ACTIVE
 from schemas.time import MINUTE, to_instant
 from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
 

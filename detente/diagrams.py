@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from rules.cases import TICKING, TRANSITIONS, diagram
 from rules.decision import State, StepKind
+from rules.transitions import TICKING, TRANSITIONS, diagram
 
 FILE = "case-states.md"
 

@@ -248,6 +248,6 @@ class Changes:
     accepted: int = 0
     duplicates: int = 0
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    """(what, source, name) to how many: `event`/type, `unknown field`/name, `unknown partner`/id."""
+    """(what, source, name) to how many: `event` and its type, `unknown partner` and its id ..."""
     seen: dict[str, tuple[Instant, Instant]] = field(default_factory=dict)
     """Source to (newest event time, newest recorded time) in this batch."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from rules.decision import CaseRow, Effect, EffectKind, State, StepKind
+from rules.decision import Effect, EffectKind, State, StepKind
 from rules.tickets import Disruption, Ticket
 from schemas.policy import OPERATIONS, WATCH
 from schemas.time import Instant
 
 if TYPE_CHECKING:
+    from rules.case import Case, Step
     from rules.policy import LadderStep
-    from rules.story import Step, _Story
 
 #: Added to a role, it means whoever stands in for the people who fill it.
 STAND_IN = ":stand_in"
@@ -32,85 +32,85 @@ _UPDATES = frozenset(
 )
 
 
-def effects_of(step: Step, story: _Story, case: CaseRow | None) -> list[Effect]:
+def effects_of(step: Step, case: Case) -> list[Effect]:
     """Whom a step that was just taken tells, and of what."""
     if step.kind is StepKind.WATCHED:
         return []
-    tier = story.world.partner_tier(story.partner_id, story.opened_at or step.at)
+    tier = case.world.partner_tier(case.partner_id, case.opened_at or step.at)
     ladder = step.policy.ladder(tier)
-    if step.kind is StepKind.ATTACHED and _was_told_on_its_own(story):
-        return _each_role(EffectKind.UPDATE, ladder, step, story)
-    if story.parent is not None:
+    if step.kind is StepKind.ATTACHED and _was_told_on_its_own(case):
+        return _each_role(EffectKind.UPDATE, ladder, step, case)
+    if case.parent is not None:
         return []
     if step.alerts:
-        alert = _effect(EffectKind.ALERT, ladder[step.rank], step, story)
-        return [alert, *_below(EffectKind.NOTICE, ladder, step, story)]
+        alert = _effect(EffectKind.ALERT, ladder[step.rank], step, case)
+        return [alert, *_below(EffectKind.NOTICE, ladder, step, case)]
     if step.kind is StepKind.NOT_CLIMBED:
         role = ladder[step.rank].document.notify
         return [
-            _effect(EffectKind.NOTICE, ladder[step.rank], step, story, role + STAND_IN),
-            _effect(EffectKind.NOTICE, ladder[step.rank], step, story, OPERATIONS),
+            _effect(EffectKind.NOTICE, ladder[step.rank], step, case, role + STAND_IN),
+            _effect(EffectKind.NOTICE, ladder[step.rank], step, case, OPERATIONS),
         ]
     if step.kind is StepKind.RETRACTED:
         # Whom it was told to is the relay's knowledge; a role that heard nothing hears nothing.
-        return _each_role(EffectKind.RETRACTION, ladder, step, story)
+        return _each_role(EffectKind.RETRACTION, ladder, step, case)
     if step.kind in _UPDATES:
-        told = ladder[: max(story.highest, step.rank, 0) + 1]
-        return _each_role(EffectKind.UPDATE, told, step, story)
+        told = ladder[: max(case.highest, step.rank, 0) + 1]
+        return _each_role(EffectKind.UPDATE, told, step, case)
     return []
 
 
-def _was_told_on_its_own(story: _Story) -> bool:
+def _was_told_on_its_own(case: Case) -> bool:
     """Whether people were asked about a case that turns out to be part of a disruption."""
-    standing = {step.key for step in story.steps}
+    standing = {step.key for step in case.steps}
     return any(
         taken.told and taken.withdrawn_at is None
-        for key, taken in story.document.taken.items()
+        for key, taken in case.document.taken.items()
         if key.startswith("opened:") and key not in standing
     )
 
 
 def _below(
-    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, story: _Story
+    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, case: Case
 ) -> list[Effect]:
     told = {ladder[step.rank].document.notify}
     effects = []
     for lower in reversed(ladder[: step.rank]):
         if lower.document.notify not in told:
             told.add(lower.document.notify)
-            effects.append(_effect(kind, lower, step, story))
+            effects.append(_effect(kind, lower, step, case))
     return effects
 
 
 def _each_role(
-    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, story: _Story
+    kind: EffectKind, ladder: tuple[LadderStep, ...], step: Step, case: Case
 ) -> list[Effect]:
     by_role = {rung.document.notify: rung for rung in reversed(ladder)}
-    return [_effect(kind, rung, step, story) for rung in by_role.values()]
+    return [_effect(kind, rung, step, case) for rung in by_role.values()]
 
 
 def _effect(
     kind: EffectKind,
     rung: LadderStep,
     step: Step,
-    story: _Story,
+    case: Case,
     role: str | None = None,
 ) -> Effect:
     document = rung.document
     role = role or document.notify
     asks = kind is EffectKind.ALERT
     # A step taken again after it was withdrawn is told again, so its decision time is part.
-    name = f"{story.case_id}|{step.key}|{step.decided_at}|{kind}|{role}"
+    name = f"{case.case_id}|{step.key}|{step.decided_at}|{kind}|{role}"
     return Effect(
         blake2b(name.encode(), digest_size=12).hexdigest(),
-        story.case_id,
-        story.partner_id,
+        case.case_id,
+        case.partner_id,
         step.key,
         kind,
         role,
         rung.tier if step.rank >= 0 else WATCH,
         State.OPEN if step.alerts and step.state is None else step.state,
-        _is_urgent(story),
+        _is_urgent(case),
         step.shadow or rung.shadow,
         Instant(step.at),
         Instant(step.decided_at),
@@ -118,29 +118,29 @@ def _effect(
         str(document.remind_every) if asks and document.remind_every is not None else None,
         document.remind_at_most if asks else 0,
         step.actor,
-        _text(step, story),
+        _text(step, case),
     )
 
 
-def _is_urgent(story: _Story) -> bool:
-    subject = story.subject
+def _is_urgent(case: Case) -> bool:
+    subject = case.subject
     return isinstance(subject, Disruption) or (
         isinstance(subject, Ticket) and bool(subject.urgent())
     )
 
 
-def _text(step: Step, story: _Story) -> dict[str, object]:
+def _text(step: Step, case: Case) -> dict[str, object]:
     text: dict[str, object] = {
-        "headline": f"{story.partner_id or 'several partners'}, {story.noun()}: {step.summary}",
+        "headline": f"{case.partner_id or 'several partners'}, {case.noun()}: {step.summary}",
         "why": step.why,
-        "subject": story.noun(),
-        "partner": story.partner_id,
-        "partner_tier": story.world.partner_tier(story.partner_id, step.at),
+        "subject": case.noun(),
+        "partner": case.partner_id,
+        "partner_tier": case.world.partner_tier(case.partner_id, step.at),
     }
-    exposure = story.subject.in_words("exposure")
+    exposure = case.subject.in_words("exposure")
     if exposure and not exposure.startswith("0.00 "):
         text["exposure"] = exposure
-    following = _next(step, story)
+    following = _next(step)
     if following:
         text["next"] = following
     if step.note:
@@ -148,7 +148,7 @@ def _text(step: Step, story: _Story) -> dict[str, object]:
     return text
 
 
-def _next(step: Step, story: _Story) -> str | None:
+def _next(step: Step) -> str | None:
     if not step.alerts or step.due is None:
         return None
     tiers = step.policy.tiers

@@ -89,8 +89,8 @@ class Recipients:
     """Answers from one directory. Does not change; a new directory is a new object.
 
     `calendars` are the policy's, by name, at least one; a calendar that is not among them reads
-    as `default`, or as the first if there is none. `default_tier` is the tier of partners that the directory
-    does not list.
+    as `default`, or as the first if there is none. `default_tier` is the tier of partners that
+    the directory does not list.
     """
 
     def __init__(

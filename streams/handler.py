@@ -345,7 +345,7 @@ class Handler:
             }
             seen_cases |= set(opened.values())
             if opened:
-                busy |= self._unpark(tx, decider, opened, rows, now)
+                busy |= self._unpark(tx, decider, opened, rows)
             touched = set(decision.touched)
             decision.touched.clear()
             stale = {
@@ -390,7 +390,6 @@ class Handler:
         decider: Decider,
         opened: dict[str, str],
         rows: dict[str, SubjectRow],
-        now: Instant,
     ) -> bool:
         """Commands that came before their case."""
         waiting = tx.parked_for(opened)

@@ -12,6 +12,8 @@ from rules.world import Horizon
 from schemas.policy import About, Policy
 from schemas.time import Instant
 
+START = Instant(0)
+
 
 @dataclass(slots=True)
 class SourceProgress:
@@ -50,7 +52,7 @@ class FeedWatch:
 
     policy: Policy
     heard: dict[str, SourceProgress] = field(default_factory=dict)
-    up_since: Instant = Instant(0)
+    up_since: Instant = START
     down_since: Instant | None = None
 
     def hear(self, seen: Mapping[str, tuple[Instant, Instant]]) -> None:

@@ -10,8 +10,8 @@ from detente.desk import STATES, Desk, case_document, moment, open_desk, subject
 from detente.moments import ago, due_in, length, read_age
 from detente.output import is_terminal, json_option, print_json, print_table, say, shown
 from detente.settings import db_option
-from rules.cases import ACTIVE
 from rules.decision import CaseRow, State
+from rules.transitions import ACTIVE
 from schemas.documents import closest
 from schemas.policy import WATCH
 from schemas.time import Instant

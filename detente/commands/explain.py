@@ -23,7 +23,6 @@ from detente.desk import Desk, case_document, feed_watch, find_case, moment, ope
 from detente.moments import due_in, local
 from detente.output import RefusedError, json_option, print_json, shown
 from detente.settings import db_option
-from rules.cases import ACTIVE
 from rules.decision import CaseRow, EffectKind, Kind, Occurrence, State, StepKind
 from rules.explain import (
     Counted,
@@ -38,6 +37,7 @@ from rules.explain import (
 from rules.patterns import INTERNAL, Pattern, dimension_of, read_pattern_key
 from rules.policy import CompiledPolicy
 from rules.subjects import Document, read_document, split_key, subject_key
+from rules.transitions import ACTIVE
 from schemas.documents import closest
 from schemas.policy import About
 from schemas.time import Instant

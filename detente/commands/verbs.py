@@ -18,8 +18,8 @@ from detente.desk import Desk, case_document, find_cases, moment, open_desk
 from detente.moments import due_in, local, read_until
 from detente.output import REFUSED, RefusedError, json_option, print_json, remark, say, shown
 from detente.settings import db_option
-from rules.cases import ACTIVE
 from rules.decision import CaseRow, State, StepKind, StepRow
+from rules.transitions import ACTIVE
 from schemas.documents import closest
 from schemas.events import Verdict
 from schemas.time import iso

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rules.cases import STANDING
 from rules.decision import Effect, State, StepKind, StepRow
 from rules.story import Folded, fold
 from rules.subjects import Contribution, Document, read_document, split_key, write_document
+from rules.transitions import STANDING
 from rules.world import Horizon, World
 
 EMPTY = Document([], {}, [])

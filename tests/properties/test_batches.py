@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.cases import STANDING
 from rules.decide import Decider, Taken
 from rules.decision import CaseRow, Effect, Kind, SubjectRow
 from rules.subjects import case_id, subject_key
+from rules.transitions import STANDING
 from rules.world import Horizon
 from schemas.time import DAY, HOUR, Instant, iso
 from streams.records import RawRecord
