@@ -504,6 +504,26 @@ def order_histories(
 
 
 @st.composite
+def conflicts(draw: st.DrawFn) -> History:
+    """An order that never comes, and people who do something about it."""
+    partner = draw(st.sampled_from(PARTNERS))
+    key = subject_key(Kind.ORDER, partner, "O1")
+    line = {"sku": "nut", "quantity": "10", "unit_price": "10"}
+    data = {"partner_id": partner, "order_id": "O1", "promised_at": "2026-11-02", "lines": [line]}
+    answers = draw(
+        st.lists(command(key, (*ANSWERS, *("case.snoozed",) * 3)), min_size=1, max_size=4)
+    )
+    for answer in answers:
+        if answer.type == "case.acknowledged":
+            answer.data["take_over"] = draw(st.booleans())
+        if answer.type == "case.snoozed":
+            answer.data["until"] = iso(draw(st.sampled_from((answer.at + 3 * DAY, END))))
+    taken = {"case_id": case_id(key), "actor": "zoe", "take_over": True}
+    owned = Said("case.acknowledged", START + 4 * DAY, taken, "/desk")
+    return History(key, numbered([Said("order.placed", START, data), owned, *answers]))
+
+
+@st.composite
 def ticket_histories(draw: st.DrawFn, verbs: Sequence[str] = VERBS) -> History:
     partner = draw(st.sampled_from(PARTNERS))
     key = subject_key(Kind.TICKET, partner, "T1")

@@ -31,6 +31,9 @@ class Life:
         said = [f"{c.recorded}: {c[:4]} {c.data}" for c in self.document.contributions]
         return "\n".join([f"{self.key}, read up to {self.lag} ago", *said])
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
     @property
     def folded(self) -> Folded:
         """The last fold."""
