@@ -48,7 +48,7 @@ def title(message: Message) -> str:
     if message.is_bundle:
         return f"{_prefix(message)}{counted(message)}"
     entry = message.entries[0]
-    return f"{_prefix(message)}{_label(entry)} {about(entry)}"
+    return f"{_prefix(message)}{label(entry)} {about(entry)}"
 
 
 def text(message: Message) -> str:
@@ -71,7 +71,8 @@ def _prefix(message: Message) -> str:
     return f"Would have told {names}: "
 
 
-def _label(entry: Entry) -> str:
+def label(entry: Entry) -> str:
+    """What an entry asks, in brackets: `[URGENT ALERT management]`."""
     urgent = "URGENT " if entry.urgent else ""
     tier = "" if entry.tier == WATCH else f" {plain(entry.tier)}"
     match entry.kind:
@@ -119,38 +120,44 @@ def counted(message: Message) -> str:
 def _long(entry: Entry, zone: str) -> Iterator[str]:
     if entry.on_behalf:
         yield f"  You read this because {plain(entry.on_behalf)}."
-    if entry.partner:
-        tier = f" ({plain(entry.partner_tier)})" if entry.partner_tier else ""
-        yield f"  Who:       {plain(entry.partner)}{tier}"
-    if entry.subject:
-        yield f"  What:      {plain(entry.subject)}"
-    if entry.exposure:
-        yield f"  How much:  {plain(entry.exposure)}"
-    for number, line in enumerate(entry.why):
-        yield f"  {'Why:' if number == 0 else '':<10} {plain(line)}"
-    yield f"  Since:     {moment(entry.at, zone)}"
-    if entry.due is not None and asks(entry):
-        yield f"  Until:     {moment(entry.due, zone)}"
-    if entry.note:
-        yield f"  Note:      {plain(entry.note)}"
-    if entry.next:
-        yield f"  Then:      {plain(entry.next)}"
+    for name, value in facts(entry, zone):
+        yield f"  {name and name + ':':<10} {value}"
     if entry.case_id:
         if asks(entry):
             yield f"  To own it: detente ack {entry.case_id}"
         yield f"  Its story: detente explain {entry.case_id}"
 
 
+def facts(entry: Entry, zone: str) -> Iterator[tuple[str, str]]:
+    """What an entry says, as labels and values; lines after the first of one label have none."""
+    if entry.partner:
+        tier = f" ({plain(entry.partner_tier)})" if entry.partner_tier else ""
+        yield "Who", f"{plain(entry.partner)}{tier}"
+    if entry.subject:
+        yield "What", plain(entry.subject)
+    if entry.exposure:
+        yield "How much", plain(entry.exposure)
+    for number, line in enumerate(entry.why):
+        yield "" if number else "Why", plain(line)
+    yield "Since", moment(entry.at, zone)
+    if entry.due is not None and asks(entry):
+        yield "Until", moment(entry.due, zone)
+    if entry.note:
+        yield "Note", plain(entry.note)
+    if entry.next:
+        yield "Then", plain(entry.next)
+
+
 def _short(entry: Entry, zone: str) -> Iterator[str]:
     exposure = f" ({plain(entry.exposure)})" if entry.exposure else ""
-    yield f"- {_label(entry)} {about(entry)}{exposure}"
-    facts = [plain(entry.on_behalf)] if entry.on_behalf else []
+    yield f"- {label(entry)} {about(entry)}{exposure}"
+    said = [plain(entry.on_behalf)] if entry.on_behalf else []
     if entry.due is not None and asks(entry):
-        facts.append(f"until {moment(entry.due, zone)}")
+        said.append(f"until {moment(entry.due, zone)}")
     if entry.case_id:
-        facts.append(f"detente {'ack' if asks(entry) else 'explain'} {entry.case_id}")
-    if facts:
-        yield f"  {'; '.join(facts)}"
+        said.append(f"detente {'ack' if asks(entry) else 'explain'} {entry.case_id}")
+    if said:
+        yield f"  {'; '.join(said)}"
 
 
 def asks(entry: Entry) -> bool:

@@ -55,6 +55,16 @@ UserId = Annotated[
 TeamId = Annotated[
     str, _Form("[TE][A-Z0-9]{2,20}", "a workspace's id is expected, e.g. T012AB3C4, not its name")
 ]
+EmailAddress = Annotated[
+    str,
+    _Form(
+        # What a web page's field for e-mail takes (HTML Standard, 4.10.5.1.5), with a real domain.
+        r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+        r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{0,61}[A-Za-z0-9]",
+        "an e-mail address is expected, e.g. ada@example.com",
+    ),
+    Field(max_length=254),
+]
 
 
 class TerminalRoute(Document):
@@ -96,7 +106,16 @@ class SlackRoute(Document):
         return self
 
 
-Route = Annotated[TerminalRoute | WebhookRoute | SlackRoute, Field(discriminator="kind")]
+class EmailRoute(Document):
+    """Messages are mailed, over the server that the service's settings name."""
+
+    kind: Literal["email"]
+    address: EmailAddress
+
+
+Route = Annotated[
+    TerminalRoute | WebhookRoute | SlackRoute | EmailRoute, Field(discriminator="kind")
+]
 
 
 class Absence(Document):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from notifiers.message import Entry, EntryKind, Message
 from rules.decision import CaseRow, Effect, EffectKind
-from schemas.directory import Route, SlackRoute, TerminalRoute, WebhookRoute
+from schemas.directory import EmailRoute, Route, SlackRoute, TerminalRoute, WebhookRoute
 from schemas.time import Instant
 from streams.relay.addressing import Addressee, Addressing
 from streams.relay.history import History, Progress, bundle_of, key_of, place_of
@@ -130,6 +130,8 @@ def route_name(number: int, route: Route) -> str:
         case SlackRoute():
             team = f"{route.team}/" if route.team else ""
             return f"{number} slack {team}{route.channel or route.user}"
+        case EmailRoute():
+            return f"{number} email {route.address}"
 
 
 def _host(url: str) -> str:
