@@ -8,11 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from detente.desk import Desk, moment, words
-from detente.moments import local
 from detente.output import is_terminal, say, shown
 from rules.decision import CaseRow, EffectKind, State, StepRow
 from rules.transitions import ACTIVE
-from schemas.time import MINUTE, to_instant
+from schemas.time import MINUTE, local_text, to_instant
 from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
 
 _TOLD = frozenset({DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD})
@@ -98,7 +97,7 @@ def _delivery(
     desk: Desk, entry: OutboxEntry, row: DeliveryRow, before: Sequence[DeliveryRow], zone: ZoneInfo
 ) -> str:
     who = desk.person(row.person) if row.person else f"the {words(entry.effect.role)}"
-    at = local(row.at, zone)
+    at = local_text(row.at, zone)
     why = f": {_in_zone(shown(row.detail), zone)}" if row.detail else ""
     route = row.route.partition(" ")[2] or row.route
     match row.status:
@@ -123,7 +122,7 @@ def _delivery(
 def _in_zone(text: str, zone: ZoneInfo) -> str:
     """A record's text with its UTC instants as the reader's clock shows them."""
     return _INSTANT.sub(
-        lambda found: local(to_instant(datetime.fromisoformat(found[0])), zone), text
+        lambda found: local_text(to_instant(datetime.fromisoformat(found[0])), zone), text
     )
 
 
@@ -153,7 +152,7 @@ def headline_lines(desk: Desk, case: CaseRow, zone: ZoneInfo) -> Iterator[Line]:
     if case.highest_tier not in (case.tier, "watch"):
         stands += f" (was at {case.highest_tier})"
     since = case.opened_at if case.state in (*ACTIVE, State.WATCH) else case.changed_at
-    yield Line(f"{case.case_id}  {stands}, since {local(since, zone)}")
+    yield Line(f"{case.case_id}  {stands}, since {local_text(since, zone)}")
     if case.owner:
         yield Line(f"owner: {shown(desk.person(case.owner))}")
     elif (role := desk.role(case)) is not None and case.due is not None:
@@ -185,18 +184,18 @@ def _step(
     receipt = step.receipt
     withdrawn = step.withdrawn_at is not None
     struck, dim = ("strike dim", "dim strike") if withdrawn else ("bold", "dim")
-    yield Line(f"{local(step.at, zone)}  {shown(receipt.get('summary'))}", style=struck)
+    yield Line(f"{local_text(step.at, zone)}  {shown(receipt.get('summary'))}", style=struck)
     if step.withdrawn_at is not None:
-        yield Line(f"withdrawn {local(step.withdrawn_at, zone)}: no longer true", 4, "yellow")
+        yield Line(f"withdrawn {local_text(step.withdrawn_at, zone)}: no longer true", 4, "yellow")
     if step.decided_at - step.at >= MINUTE:
-        yield Line(f"decided {local(step.decided_at, zone)}", 4, dim)
+        yield Line(f"decided {local_text(step.decided_at, zone)}", 4, dim)
     for why in _texts(receipt.get("why")):
         yield Line(why, 4, struck if withdrawn else "")
     if receipt.get("note"):
         who = f"{shown(desk.person(step.actor))} notes" if step.actor else "note"
         yield Line(f"{who}: {shown(receipt['note'])}", 4, struck if withdrawn else "")
     if step.due is not None:
-        yield Line(f"to be acknowledged by {local(step.due, zone)}", 4, dim)
+        yield Line(f"to be acknowledged by {local_text(step.due, zone)}", 4, dim)
     if receipts:
         if rules := _texts(receipt.get("rules")):
             yield Line(f"rules: {', '.join(rules)}; policy {step.policy}", 4, dim)

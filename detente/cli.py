@@ -22,6 +22,7 @@ _SERVICE = {
     "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
     "import": _Entry("import_", "import_", "Take events from a file or a table."),
     "token": _Entry("token", "token", "Who may send events from other machines."),
+    "slack": _Entry("slack", "slack", "Which person a Slack account belongs to."),
     "migrate": _Entry("migrate", "migrate", "Bring the database to the newest schema."),
     "version": _Entry("version", "version", "Show which version this is."),
 }

@@ -56,7 +56,7 @@ _STEPS = {
 _PAGE = """\
 # The states of a case
 
-<!-- Written by `make docs` from rules/cases.py; change that. -->
+<!-- Written by `make docs` from rules/transitions.py; change that. -->
 
 A step that has no arrow from a state changes nothing there. Beside the state, a case stands at an
 escalation tier, and it may be disputed.

@@ -1,17 +1,11 @@
 """Moments and lengths of time as people read and write them on the command line."""
 
 from datetime import date, datetime, time
-from zoneinfo import ZoneInfo
 
 from rules.calendars import BusinessCalendar
 from rules.deadlines import deadline
-from schemas.time import DAY, HOUR, MINUTE, Instant, to_datetime, to_instant
+from schemas.time import DAY, HOUR, MINUTE, Instant, to_instant
 from schemas.units import SPAN_SYNTAX, Unit, parse_span
-
-
-def local(instant: int, zone: ZoneInfo) -> str:
-    """`2026-11-23 11:00 CET`."""
-    return to_datetime(instant, zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def length(microseconds: int) -> str:

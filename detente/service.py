@@ -5,6 +5,7 @@ Whatever writes runs on the writer's thread. Around it, on the event loop:
 - HTTP takes events, and records from commands on this machine (`detente.wire`);
 - the clock decides deadlines as they fall due, and catches up after a gap;
 - the relay tells people, woken by each commit and by its own next due time;
+- what people do in Slack comes over Socket Mode or signed HTTP (`detente.slack`);
 - the watchman notes that the service lives, looks for alarms and for new tokens.
 """
 
@@ -12,7 +13,7 @@ import asyncio
 import hmac
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import SystemRandom
 from typing import TextIO
@@ -20,13 +21,16 @@ from typing import TextIO
 import aiohttp
 import msgspec
 from aiohttp import web
+from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.alarms import Alarms
 from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
 from detente.settings import Settings
+from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.wire import PATH, decode_records, encode_outcomes
 from notifiers.notifier import Notifiers
+from notifiers.slack import from_environment
 from notifiers.terminal import TerminalNotifier
 from notifiers.webhook import WebhookNotifier
 from schemas.time import SECOND, Instant
@@ -35,6 +39,7 @@ from streams.intake import HttpServer, check_binding, create_app, start_server
 from streams.outcome import Outcome
 from streams.records import Record
 from streams.relay import Relay
+from streams.slack import SIGNED_PAGES
 from streams.store import Transaction
 from streams.tokens import StoredToken, generate_token, hash_token
 from streams.writer import INFRASTRUCTURE_ERRORS, Clock, NotTakenError, StoppedError, Writer
@@ -44,7 +49,7 @@ WATCH_EVERY = 2.0
 #: Seconds that the clock waits at most: somebody else may have written an earlier deadline.
 TICK_EVERY = 1.0
 #: Seconds that each part gets to end, within the ten of the whole.
-_HTTP_GRACE, _LOOPS_GRACE, _WRITER_GRACE = 4.0, 2.0, 3.0
+_HTTP_GRACE, _LOOPS_GRACE, _SLACK_GRACE, _WRITER_GRACE = 4.0, 2.0, 1.0, 3.0
 _RELAY_EVERY = 60.0
 _AFTER_TROUBLE = 1.0
 
@@ -59,9 +64,20 @@ class Service:
     """One running service. It owns the database of `embedded` while it runs."""
 
     def __init__(
-        self, embedded: Embedded, settings: Settings, clock: Clock, terminal: TextIO
+        self,
+        embedded: Embedded,
+        settings: Settings,
+        clock: Clock,
+        terminal: TextIO,
+        *,
+        environment: Mapping[str, str] | None = None,
+        slack_url: str = AsyncWebClient.BASE_URL,
     ) -> None:
-        """`terminal` is where messages to people here appear. Needs a running event loop."""
+        """`terminal` is where messages to people here appear. Needs a running event loop.
+
+        `environment` holds the secrets, `os.environ` unless another is given; `slack_url` is where
+        Slack's API is.
+        """
         self._embedded = embedded
         self._url = settings.db
         self._host = settings.host
@@ -76,6 +92,9 @@ class Service:
         self._tokens: tuple[StoredToken, ...] = ()
         self._local = StoredToken("this machine", hash_token(token := generate_token()), clock())
         self._local_token = token
+        self._environment = slack_environment(os.environ if environment is None else environment)
+        self._slack_url = slack_url
+        self._slack: SlackAtWork | None = None
         self._http: HttpServer
         self._relay: Relay
 
@@ -105,6 +124,9 @@ class Service:
             stack.push_async_callback(self._writer.stop, _WRITER_GRACE)
             await self._writer.call(self._note_start)
             await self._watch()
+            self._slack = self._listen_to_slack(session)
+            if self._slack is not None:
+                stack.push_async_callback(self._slack.inbound.close, _SLACK_GRACE)
             await self._listen()
             stack.push_async_callback(self._http.stop)
             publish(self._url, Address(self.address, self._local_token, os.getpid()))
@@ -128,12 +150,17 @@ class Service:
                 (self._watch_later, self._stopping),
             )
         ]
-        await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        # It has no steps to end after: whatever it has acknowledged runs by itself.
+        socket = self._slack.socket if self._slack is not None else None
+        listening = [] if socket is None else [asyncio.create_task(socket.run())]
+        await asyncio.wait([*loops, *listening], return_when=asyncio.FIRST_COMPLETED)
         self.stop()
+        for task in listening:
+            task.cancel()
         _, late = await asyncio.wait(loops, timeout=_LOOPS_GRACE)
         for task in late:  # a message that is on its way is sent again, under the same key
             task.cancel()
-        ended = await asyncio.gather(*loops, return_exceptions=True)
+        ended = await asyncio.gather(*loops, *listening, return_exceptions=True)
         await self._last_words()
         for result in ended:
             if isinstance(result, Exception):
@@ -216,8 +243,22 @@ class Service:
     def _notifiers(self, session: aiohttp.ClientSession) -> Notifiers:
         return {
             "terminal": TerminalNotifier(self._terminal),
-            "webhook": WebhookNotifier(session, os.environ),
+            "webhook": WebhookNotifier(session, self._environment),
+            "slack": from_environment(self._environment, session, api_url=self._slack_url),
         }
+
+    def _listen_to_slack(self, session: aiohttp.ClientSession) -> SlackAtWork | None:
+        return listen_to_slack(
+            self._environment,
+            session,
+            self._embedded.store,
+            self._writer,
+            self._take,
+            self._embedded.knowledge,
+            self._clock,
+            SystemRandom(),
+            self._slack_url,
+        )
 
     async def _write(self, work: Callable[[Transaction], None]) -> None:
         def run() -> None:
@@ -236,7 +277,8 @@ class Service:
             self._writer,
             host=self._host,
             tokens=self._accepted_tokens,
-            routes=[web.post(PATH, self._take_local)],
+            routes=[web.post(PATH, self._take_local), *(self._slack.pages if self._slack else ())],
+            signed_pages=SIGNED_PAGES,
         )
         try:
             self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)

@@ -9,7 +9,6 @@ from notifiers import render
 from notifiers.message import EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from schemas.directory import Route, TerminalRoute
-from schemas.time import iso
 
 _STYLES = {
     EntryKind.ALERT: "bold red",
@@ -32,7 +31,8 @@ class TerminalNotifier:
         if not isinstance(route, TerminalRoute):
             return Failed(f"a {route.kind} route is not a terminal")
         head, _, rest = render.text(message).partition("\n")
-        shown = Text(f"{iso(message.sent_at)} to {render.plain(message.name)}\n", style="dim")
+        when = render.moment(message.sent_at, message.zone)
+        shown = Text(f"{when} to {render.plain(message.name)}\n", style="dim")
         shown.append(head, style=_STYLES[message.entries[0].kind])
         shown.append(f"\n{rest}" if rest else "")
         try:

@@ -20,7 +20,7 @@ from rules.subjects import Contribution, Document, Ordered, case_id, split_key
 from rules.tickets import Disruption, Metric, Ticket
 from rules.world import DisruptionSpan, Horizon, World
 from schemas.policy import WATCH
-from schemas.time import iso
+from schemas.time import local_text
 from schemas.units import Unit
 
 Subject = Order | Ticket | Disruption | Metric | Pattern
@@ -417,7 +417,8 @@ class Case:
         self.paused_at = None
 
     def local(self, instant: int) -> str:
-        return iso(instant - instant % 1_000_000, self.zone).replace("T", " ")
+        """An instant in the partner's zone, for people."""
+        return local_text(instant, self.zone)
 
 
 def step_key(verb: str, entry: Contribution) -> str:

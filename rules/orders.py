@@ -31,7 +31,7 @@ from rules.subjects import (
     When,
 )
 from schemas.policy import ImpactMeasure
-from schemas.time import end_of_day, to_datetime
+from schemas.time import end_of_day, local_text
 
 ZERO = Decimal(0)
 Version = tuple[int, str, str]
@@ -728,7 +728,7 @@ class Order(Facts):
 
     def local(self, instant: int) -> str:
         """An instant in the partner's zone, for people."""
-        return to_datetime(instant, self.zone).strftime("%Y-%m-%d %H:%M %Z")
+        return local_text(instant, self.zone)
 
 
 def _stands(known: dict[str, _Statement], name: str, said: _Statement) -> None:

@@ -14,7 +14,7 @@ from rules.policy import RuleSet
 from rules.subjects import Cleared, Contribution, Declared, Reported
 from rules.world import World
 from schemas import policy
-from schemas.time import to_datetime
+from schemas.time import local_text
 
 
 class Ticket(Facts):
@@ -156,7 +156,7 @@ class Ticket(Facts):
 
     def local(self, instant: int) -> str:
         """An instant in the partner's zone, for people."""
-        return to_datetime(instant, self.zone).strftime("%Y-%m-%d %H:%M %Z")
+        return local_text(instant, self.zone)
 
     def summary(self) -> str:
         """What the ticket is about, in the words of whoever opened it."""

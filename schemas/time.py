@@ -52,3 +52,8 @@ def iso(instant: int, zone: ZoneInfo | None = None) -> str:
     """RFC 3339 text of an instant: `2026-11-01T10:00:00Z`, or with the zone's offset."""
     text = to_datetime(instant, zone).isoformat()
     return text.replace("+00:00", "Z") if zone is None else text
+
+
+def local_text(instant: int, zone: ZoneInfo) -> str:
+    """An instant for people, to the minute, in a zone: `2026-11-01 10:00 CET`."""
+    return to_datetime(instant, zone).strftime("%Y-%m-%d %H:%M %Z")

@@ -12,9 +12,10 @@ from detente.case_story import (
     told_documents,
 )
 from detente.desk import case_document, find_case, moment, open_desk
-from detente.moments import due_in, local
+from detente.moments import due_in
 from detente.output import json_option, print_json
 from detente.settings import db_option
+from schemas.time import local_text
 
 
 @click.command()
@@ -46,6 +47,8 @@ def case(case_id: str, as_json: bool, db: str | None) -> None:
         if found.due is not None:
             what = {"acknowledge": "to be acknowledged by", "resolve": "to be resolved by",
                     "wake": "comes back"}.get(found.waits_for or "", "goes on")  # fmt: skip
-            next_line = f"next: {what} {local(found.due, zone)} ({due_in(found.due, desk.now)})"
+            next_line = (
+                f"next: {what} {local_text(found.due, zone)} ({due_in(found.due, desk.now)})"
+            )
             more = f"`detente explain {found.case_id}` says what follows if nobody acts"
             print_lines([Line(""), Line(next_line, style="bold"), Line(more, style="dim")])

@@ -20,7 +20,7 @@ from detente.case_story import (
     told_documents,
 )
 from detente.desk import Desk, case_document, feed_watch, find_case, moment, open_desk, words
-from detente.moments import due_in, local
+from detente.moments import due_in
 from detente.output import RefusedError, json_option, print_json, shown
 from detente.settings import db_option
 from rules.decision import CaseRow, EffectKind, Kind, Occurrence, State, StepKind
@@ -40,7 +40,7 @@ from rules.subjects import Document, read_document, split_key, subject_key
 from rules.transitions import ACTIVE
 from schemas.documents import closest
 from schemas.policy import About
-from schemas.time import Instant
+from schemas.time import Instant, local_text
 from streams.handler import Handler
 from streams.horizon import FeedWatch, horizon_of_file
 from streams.store import Transaction
@@ -329,7 +329,7 @@ def _tree(verdict: Verdict, indent: int) -> Iterator[Line]:
 def _future(desk: Desk, answer: _Answer, zone: ZoneInfo) -> Iterator[Line]:
     if answer.waits_for:
         assert answer.explanation is not None, "only what is explained is held"
-        first = local(min(answer.explanation.held), zone)
+        first = local_text(min(answer.explanation.held), zone)
         yield Line(f"A deadline of {first} has passed and is held until these feeds are heard of: "
                    f"{shown(', '.join(answer.waits_for))}.", style="yellow")  # fmt: skip
     case = answer.story.case if answer.story else None
@@ -346,7 +346,7 @@ def _future(desk: Desk, answer: _Answer, zone: ZoneInfo) -> Iterator[Line]:
         if step.kind is StepKind.BREACHED and following and following.step.at == step.at:
             because = summary
             continue
-        when = "now" if expected.at <= desk.now else local(expected.at, zone)
+        when = "now" if expected.at <= desk.now else local_text(expected.at, zone)
         asked = _people(desk, expected, EffectKind.ALERT)
         yield Line(f"{when}  {summary}{f' ({asked})' if asked else ''}", style="bold")
         if because:
@@ -360,7 +360,7 @@ def _future(desk: Desk, answer: _Answer, zone: ZoneInfo) -> Iterator[Line]:
             how = "instead" if step.kind is StepKind.NOT_CLIMBED else "for information"
             yield Line(f"told {how}: {others}", 4, "dim")
         if step.due is not None and expected.case.parent is None:
-            yield Line(f"to be acknowledged by {local(step.due, zone)}", 4, "dim")
+            yield Line(f"to be acknowledged by {local_text(step.due, zone)}", 4, "dim")
     if len(answer.expected) >= _AHEAD:
         yield Line("... and so on", style="dim")
 

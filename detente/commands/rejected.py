@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from detente.client import Take, open_intake
 from detente.desk import Desk, moment, open_desk
-from detente.moments import ago, local
+from detente.moments import ago
 from detente.output import (
     REFUSED,
     RefusedError,
@@ -21,6 +21,7 @@ from detente.output import (
     shown,
 )
 from detente.settings import db_option
+from schemas.time import local_text
 from streams import outcome as out
 from streams.outcome import Outcome
 from streams.records import KEPT_BYTES, RawRecord
@@ -158,11 +159,11 @@ def _show(desk: Desk, row: RejectedRow, *, as_json: bool) -> None:
     zone = desk.knowledge.policy.default_calendar.zone
     say(f"{row.id}: {shown(entry.input)}, {shown(entry.position)}")
     say(f"{entry.kind}: {shown(entry.reason)}")
-    say(f"taken in {local(entry.recorded_at, zone)}")
+    say(f"taken in {local_text(entry.recorded_at, zone)}")
     if entry.subject:
         say(f"about {shown(entry.subject)}")
     if row.retried_at is not None:
-        say(f"driven again {local(row.retried_at, zone)}")
+        say(f"driven again {local_text(row.retried_at, zone)}")
     cut = f", cut to {KEPT_BYTES}" if len(entry.value) >= KEPT_BYTES else ""
     say(f"{len(entry.value)} bytes{cut}:")
     for line in entry.value.decode("utf-8", "backslashreplace").splitlines():

@@ -15,14 +15,14 @@ import click
 
 from detente.client import submit
 from detente.desk import Desk, case_document, find_cases, moment, open_desk
-from detente.moments import due_in, local, read_until
+from detente.moments import due_in, read_until
 from detente.output import REFUSED, RefusedError, json_option, print_json, remark, say, shown
 from detente.settings import db_option
 from rules.decision import CaseRow, State, StepKind, StepRow
 from rules.transitions import ACTIVE
 from schemas.documents import closest
 from schemas.events import Verdict
-from schemas.time import iso
+from schemas.time import iso, local_text
 from streams import outcome as out
 from streams.outcome import Outcome
 
@@ -456,4 +456,4 @@ def _show(desk: Desk, result: _Result) -> None:
     if case.due is not None and case.state in ACTIVE:
         what = {"acknowledge": "to be acknowledged by", "resolve": "to be resolved by",
                 "wake": "comes back"}.get(case.waits_for or "", "goes on")  # fmt: skip
-        say(f"  {what} {local(case.due, zone)} ({due_in(case.due, desk.now)})")
+        say(f"  {what} {local_text(case.due, zone)} ({due_in(case.due, desk.now)})")

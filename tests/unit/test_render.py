@@ -160,7 +160,7 @@ async def test_a_pipe_gets_plain_text() -> None:
     entry = replace(ALERT, headline="[bold]x[/bold] [/]", partner="\x1b[31mred")
     assert await TerminalNotifier(stream).send(message(entry), ROUTE) == Sent()
     assert stream.getvalue() == (
-        f"2026-11-03T11:00:00Z to Claire Dubois\n{render.text(message(entry))}\n"
+        f"Tue 3 Nov 2026 12:00 CET (Europe/Berlin) to Claire Dubois\n{render.text(message(entry))}\n"
     )
     assert "[bold]x[/bold] [/]" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
