@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 
 from rules.calendars import BusinessCalendar
 from rules.deadlines import deadline
-from schemas.time import DAY, HOUR, MINUTE, Instant, to_instant
+from schemas.time import DAY, HOUR, MINUTE, Instant, local_text, to_instant
 from schemas.units import SPAN_SYNTAX, Unit, parse_span
 
 
@@ -55,7 +55,9 @@ def read_until(text: str, now: int, calendar: BusinessCalendar) -> Instant:
             f"or a length of time: {SPAN_SYNTAX}"
         ) from None
     if moment <= now:
-        raise ValueError(f"{text!r} has passed: {local(moment, calendar.zone)}; write a later time")
+        raise ValueError(
+            f"{text!r} has passed: {local_text(moment, calendar.zone)}; write a later time"
+        )
     return moment
 
 
