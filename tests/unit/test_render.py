@@ -159,9 +159,8 @@ async def test_a_pipe_gets_plain_text() -> None:
     stream = io.StringIO()
     entry = replace(ALERT, headline="[bold]x[/bold] [/]", partner="\x1b[31mred")
     assert await TerminalNotifier(stream).send(message(entry), ROUTE) == Sent()
-    assert stream.getvalue() == (
-        f"Tue 3 Nov 2026 12:00 CET (Europe/Berlin) to Claire Dubois\n{render.text(message(entry))}\n"
-    )
+    head = "Tue 3 Nov 2026 12:00 CET (Europe/Berlin) to Claire Dubois"
+    assert stream.getvalue() == f"{head}\n{render.text(message(entry))}\n"
     assert "[bold]x[/bold] [/]" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
 
