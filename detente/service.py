@@ -24,15 +24,13 @@ from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.alarms import Alarms
+from detente.channels import open_channels
 from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.wire import PATH, decode_records, encode_outcomes
 from notifiers.notifier import Notifiers
-from notifiers.slack import from_environment
-from notifiers.terminal import TerminalNotifier
-from notifiers.webhook import WebhookNotifier
 from schemas.time import SECOND, Instant
 from streams.handler import Handler
 from streams.intake import HttpServer, check_binding, create_app, start_server
@@ -241,20 +239,15 @@ class Service:
     # -- around the relay ----------------------------------------------------------------------
 
     def _notifiers(self, session: aiohttp.ClientSession) -> Notifiers:
-        return {
-            "terminal": TerminalNotifier(self._terminal),
-            "webhook": WebhookNotifier(session, self._environment),
-            "slack": from_environment(self._environment, session, api_url=self._slack_url),
-        }
+        return open_channels(self._environment, session, self._terminal, slack_url=self._slack_url)
 
     def _listen_to_slack(self, session: aiohttp.ClientSession) -> SlackAtWork | None:
         return listen_to_slack(
             self._environment,
             session,
-            self._embedded.store,
+            self._embedded,
             self._writer,
             self._take,
-            self._embedded.knowledge,
             self._clock,
             SystemRandom(),
             self._slack_url,

@@ -1,6 +1,7 @@
 """E-mail against a real SMTP server on loopback, with TLS where that is the question."""
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -19,6 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from detente.channels import open_channels
+from detente.settings import SettingsError
 from notifiers.email import (
     EmailNotifier,
     EmailSettingsError,
@@ -30,6 +34,7 @@ from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from schemas.directory import EmailRoute, TerminalRoute
 from schemas.time import HOUR, Instant, to_instant
+from streams.relay.letters import route_name
 
 PASSWORD = "never-to-be-seen"
 NOW = to_instant(datetime.fromisoformat("2026-11-03T12:00:00+01:00"))
@@ -433,3 +438,24 @@ def test_no_server_no_account_and_no_password_in_repr() -> None:
 def test_an_address_that_is_none_is_refused_and_not_repeated(address: str) -> None:
     with pytest.raises(ValidationError, match="an e-mail address is expected"):
         EmailRoute(kind="email", address=address)
+
+
+# --- as the service uses it -----------------------------------------------------------------------
+
+
+async def test_the_service_mails_where_a_server_is_named(mailbox: Mailbox) -> None:
+    variables = {
+        "DETENTE_SMTP_HOST": "127.0.0.1",
+        "DETENTE_SMTP_PORT": str(mailbox.port),
+        "DETENTE_SMTP_FROM": "detente@example.com",
+    }
+    async with aiohttp.ClientSession() as session:
+        channels = open_channels(variables, session, io.StringIO())
+        assert isinstance(await channels["email"].send(MESSAGE, ROUTE), Sent)
+        assert "email" not in open_channels({}, session, io.StringIO())
+        with pytest.raises(SettingsError, match="DETENTE_SMTP_FROM"):
+            open_channels(variables | {"DETENTE_SMTP_FROM": "x"}, session, io.StringIO())
+
+
+def test_records_show_the_address() -> None:
+    assert route_name(2, ROUTE) == "2 email claire@example.com"
