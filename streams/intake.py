@@ -18,7 +18,7 @@ import asyncio
 import ipaddress
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -105,8 +105,10 @@ def create_app(
     tokens: Tokens,
     limits: Limits | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
+    signed_pages: Collection[str] = (),
 ) -> web.Application:
-    """The HTTP application. `routes` are further pages; they stand behind the same guards.
+    """The HTTP application. `routes` are further pages; they stand behind the same guards, except
+    `signed_pages`, which refuse by themselves what does not bear a good signature.
 
     `host` is the address that it will listen on. A token is asked for everywhere but on loopback,
     and there too as soon as one was ever made: a proxy on this machine may forward to loopback,
@@ -117,7 +119,7 @@ def create_app(
     limits = limits or Limits()
     intake = _Intake(writer, limits)
     app = web.Application(
-        middlewares=[_errors, _guard(host, tokens)], client_max_size=limits.body_bytes
+        middlewares=[_errors, _guard(host, tokens, signed_pages)], client_max_size=limits.body_bytes
     )
     app.router.add_get("/", _about)
     app.router.add_get("/health/live", _live)
@@ -267,12 +269,13 @@ async def _live(_request: web.Request) -> web.Response:
 # --- guards ---------------------------------------------------------------------------------------
 
 
-def _guard(host: str, tokens: Tokens) -> Any:
+def _guard(host: str, tokens: Tokens, signed_pages: Collection[str]) -> Any:
     loopback = is_loopback(host)
+    open_pages = _OPEN_PAGES.union(signed_pages)
 
     @web.middleware
     async def guard(request: web.Request, handler: _Next) -> web.StreamResponse:
-        if request.path in _OPEN_PAGES:
+        if request.path in open_pages:
             return await handler(request)
         stored = tokens()
         refused = _foreign_page(request)

@@ -33,6 +33,9 @@ class Action(StrEnum):
     ASSIGN = "detente_assign"
     WAITING = "detente_waiting"
     RESOLVE = "detente_resolve"
+    COMMENT = "detente_comment"
+    TAKE_OVER = "detente_take_over"
+    """Offered in private to whoever acknowledges what others were asked."""
     ACKNOWLEDGE_ALL = "detente_acknowledge_all"
     """Its value is the bundle's key: `Transaction.cases_of_bundle` names the cases."""
     OPEN = "detente_open"
@@ -46,12 +49,13 @@ _LABELS = {
     Action.ASSIGN: "Assign",
     Action.WAITING: "Waiting on partner",
     Action.RESOLVE: "Resolve",
+    Action.COMMENT: "Comment",
 }
 #: What can be done with a case in each state; in the others it is over.
 _OFFERED = {
     "open": tuple(_LABELS),
     "acknowledged": tuple(a for a in _LABELS if a is not Action.ACKNOWLEDGE),
-    "waiting on partner": (Action.ESCALATE, Action.ASSIGN, Action.RESOLVE),
+    "waiting on partner": (Action.ESCALATE, Action.ASSIGN, Action.RESOLVE, Action.COMMENT),
     "snoozed": tuple(a for a in _LABELS if a is not Action.SNOOZE),
 }
 #: State to the icon, colour and words that a message takes once nobody is waited for.

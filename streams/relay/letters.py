@@ -181,7 +181,19 @@ def _told(job: Job, case: CaseRow | None, house: House, history: History) -> Ent
 
 
 def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
-    effect = job.effect
+    entry = entry_of(job.effect, case, house)
+    return replace(
+        entry,
+        idempotency_key=job.key,
+        kind=EntryKind.REMINDER if job.reminder else entry.kind,
+        reminder=job.reminder,
+        on_behalf=job.addressee.on_behalf,
+        would_have_told=job.addressee.would_have_told,
+    )
+
+
+def entry_of(effect: Effect, case: CaseRow | None, house: House) -> Entry:
+    """What an effect tells, whoever reads it."""
     text = effect.text
     partner, headline = _str(text, "partner") or effect.partner_id or "", _str(text, "headline")
     name = house.partner_name(effect.partner_id) or partner
@@ -191,8 +203,8 @@ def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
     owner = case.owner if case else None
     return Entry(
         effect_id=effect.effect_id,
-        idempotency_key=job.key,
-        kind=EntryKind.REMINDER if job.reminder else _KINDS[effect.kind],
+        idempotency_key=effect.effect_id,
+        kind=_KINDS[effect.kind],
         case_id=effect.case_id,
         tier=effect.tier,
         partner=name,
@@ -206,11 +218,8 @@ def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
         next=_str(text, "next"),
         note=_str(text, "note"),
         urgent=effect.urgent,
-        reminder=job.reminder,
         of_reminders=effect.remind_at_most,
         state=None if state is None else state.value,
-        on_behalf=job.addressee.on_behalf,
-        would_have_told=job.addressee.would_have_told,
         owner=None if owner is None else house.name(owner),
     )
 

@@ -106,7 +106,7 @@ def test_buttons_name_the_action_and_carry_the_case() -> None:
     found = buttons(rendered(ALERT))
     assert list(found) == [
         "detente_acknowledge", "detente_escalate", "detente_snooze", "detente_assign",
-        "detente_waiting", "detente_resolve",
+        "detente_waiting", "detente_resolve", "detente_comment",
     ]  # fmt: skip
     assert {button["value"] for button in found.values()} == {"c4711"}
     assert found[Action.ACKNOWLEDGE]["style"] == "primary"
@@ -115,9 +115,9 @@ def test_buttons_name_the_action_and_carry_the_case() -> None:
 @pytest.mark.parametrize(
     ("state", "title", "offered"),
     [
-        ("acknowledged", "🙋 Acknowledged: ", "escalate snooze assign waiting resolve"),
-        ("waiting on partner", "⏳ Waiting on partner: ", "escalate assign resolve"),
-        ("snoozed", "💤 Snoozed: ", "acknowledge escalate assign waiting resolve"),
+        ("acknowledged", "🙋 Acknowledged: ", "escalate snooze assign waiting resolve comment"),
+        ("waiting on partner", "⏳ Waiting on partner: ", "escalate assign resolve comment"),
+        ("snoozed", "💤 Snoozed: ", "acknowledge escalate assign waiting resolve comment"),
         ("resolved", "✅ Resolved: ", ""),
         ("closed", "✅ Closed: ", ""),
         ("retracted", "↩️ Retracted: ", ""),

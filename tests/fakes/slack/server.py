@@ -140,6 +140,7 @@ class SlackServer:
         self._sockets: list[web.WebSocketResponse] = []
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._connected = asyncio.Condition()
+        self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -210,6 +211,13 @@ class SlackServer:
     def refused(self, error: str) -> list[Call]:
         """Calls that were answered with an error."""
         return [call for call in self.calls if call.error == error]
+
+    async def until(self, holds: Callable[[], object], seconds: float = 30.0) -> None:
+        """Wait until requests have made it so; TimeoutError bounds what hangs."""
+        async with asyncio.timeout(seconds):
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
 
     def chaos(self, rates: Mapping[Fault, float], methods: Iterable[str] = ()) -> None:
         """Let faults happen at random: the share of requests for each; to these methods or all."""
@@ -376,6 +384,7 @@ class SlackServer:
                                        "debug_info": {"host": "fake"}})  # fmt: skip
         async with self._connected:
             self._sockets.append(socket)
+            self._changed.set()
             self._connected.notify_all()
         async for frame in socket:
             if frame.type is WSMsgType.TEXT:
@@ -390,6 +399,7 @@ class SlackServer:
 
     def _acknowledge(self, envelope_id: str, payload: Any) -> None:
         self.acks[envelope_id] = payload
+        self._changed.set()
         future = self._waiting.pop(envelope_id, None)
         if future is not None and not future.done():
             future.set_result(payload)
@@ -415,6 +425,7 @@ class SlackServer:
             self.channels[channel].messages.remove(message)
         elif message is not None and body.get("replace_original"):
             _replace(message, body)
+        self._changed.set()
         return web.Response(text="ok")
 
     # -- the Web API -----------------------------------------------------------------------------
@@ -480,6 +491,7 @@ class SlackServer:
         self, method: str, arguments: dict[str, Any], response: web.Response, error: str | None
     ) -> web.Response:
         self.calls.append(Call(self.clock(), method, arguments, response.status, error))
+        self._changed.set()
         return response
 
     def _wait(self, method: str, channel: str) -> float:

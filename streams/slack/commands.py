@@ -1,0 +1,135 @@
+"""`/detente`: what it understands, and its answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from notifiers.slack.mrkdwn import date, value
+from rules.decision import CaseRow, State
+from rules.policy import CompiledPolicy
+from rules.transitions import ACTIVE
+from schemas.time import Instant
+from streams.relay import House
+from streams.store import Transaction
+
+USAGE = (
+    "`/detente mine` lists what waits for you\n"
+    "`/detente case ID` shows a case and its story\n"
+    "`/detente ack ID` acknowledges it\n"
+    "`/detente comment ID TEXT` writes a note on it\n"
+    "`/detente oncall PARTNER` says who is told about a partner\n"
+    "`/detente digest` shows the weekly digest\n"
+    "`/detente link` shows a code that links your account to a person"
+)
+NO_DIGEST = "There is no weekly digest yet: none has been made."
+#: So many cases and steps are listed in one answer.
+MOST = 15
+#: Letters that are easily taken for digits, and are not used in the id of a case.
+_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
+
+
+class NotFoundError(Exception):
+    """What was named does not exist or is not clear; the message says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A command and what it is about."""
+
+    verb: str
+    about: str
+    rest: str
+
+
+def parse(text: str) -> Parsed:
+    """`case C-QK 7` is the verb `case`, about `C-QK`, with the rest `7`."""
+    verb, _, after = text.strip().partition(" ")
+    about, _, rest = after.strip().partition(" ")
+    return Parsed(verb.lower(), about, rest.strip())
+
+
+def find_case(tx: Transaction, text: str) -> CaseRow:
+    """The case whose id begins so; `C-` may be left out. Raises NotFoundError."""
+    written = text.strip("`* ").upper().removeprefix("C-").translate(_MISREAD)
+    if not written.isalnum():
+        raise NotFoundError("Name the case by its id, or by the first letters of it.")
+    found = tx.find_cases(f"C-{written}", MOST + 1)
+    if not found:
+        raise NotFoundError(f"There is no case C-{value(written, 100)}.")
+    if len(found) > 1:
+        named = ", ".join(case.case_id for case in found[:MOST])
+        raise NotFoundError(f"Several cases begin so: {named}. Write more of the id.")
+    return found[0]
+
+
+def mine(
+    tx: Transaction, person: str, house: House, policy: CompiledPolicy, now: Instant
+) -> list[str]:
+    """What waits for a person: the cases that they own, and those that they are asked about."""
+    cases = tx.list_cases(states=ACTIVE)
+    owned = [case for case in cases if case.owner == person]
+    asked = [c for c in cases if c.state is State.OPEN and c.owner != person
+             and _asked(c, person, house, policy, now)]  # fmt: skip
+    if not owned and not asked:
+        return ["Nothing waits for you."]
+    zone = house.zone(person)
+    lines = []
+    for title, found in (("To be acknowledged", asked), ("Yours", owned)):
+        if found:
+            lines.append(f"*{title}*")
+            lines += [_line(case, zone) for case in found[:MOST]]
+            if len(found) > MOST:
+                lines.append(f"… and {len(found) - MOST} more")
+    return lines
+
+
+def _asked(case: CaseRow, person: str, house: House, policy: CompiledPolicy, now: Instant) -> bool:
+    role = _roles(case.partner_tier, policy).get(case.tier)
+    return role in house.recipients.roles_of(person, case.partner_id or None, now)
+
+
+def _roles(partner_tier: str, policy: CompiledPolicy) -> dict[str, str]:
+    return {rung.tier: rung.document.notify for rung in policy.ladder(partner_tier)}
+
+
+def _line(case: CaseRow, zone: str) -> str:
+    due = f", until {date(case.due, zone)}" if case.due is not None else ""
+    return f"• `{case.case_id}` {value(case.headline, 120)} ({case.state} at {case.tier}{due})"
+
+
+def story(tx: Transaction, case: CaseRow, zone: str) -> list[str]:
+    """What happened to a case, the latest steps of it."""
+    steps = sorted(tx.steps(case.case_id), key=lambda step: (step.at, step.n))
+    lines = ["*What happened*"]
+    if len(steps) > MOST:
+        lines.append(f"… {len(steps) - MOST} earlier steps")
+    for step in steps[-MOST:]:
+        gone = " (withdrawn: no longer true)" if step.withdrawn_at is not None else ""
+        summary = value(str(step.receipt.get("summary", "")), 150)
+        lines.append(f"• {date(step.at, zone)} {summary}{gone}")
+    return lines
+
+
+def on_call(named: str, house: House, policy: CompiledPolicy, now: Instant) -> list[str]:
+    """Who is told about a partner at each tier, and how they were found.
+
+    Raises NotFoundError.
+    """
+    partners = house.recipients.directory.partners
+    same = [key for key, partner in partners.items()
+            if named.lower() in (key.lower(), (partner.name or "").lower())]  # fmt: skip
+    if len(same) != 1:
+        raise NotFoundError("Name a partner as the directory does, by id or by whole name.")
+    [partner_id] = same
+    tier = house.recipients.partner_tier(partner_id, now) or ""
+    shown = house.partner_name(partner_id) or partner_id
+    return [f"*{value(shown, 200)}* ({value(tier, 100)})", *_rungs(partner_id, tier, house, policy,
+                                                                 now)]  # fmt: skip
+
+
+def _rungs(
+    partner_id: str, partner_tier: str, house: House, policy: CompiledPolicy, now: Instant
+) -> Iterator[str]:
+    for escalation_tier, role in _roles(partner_tier, policy).items():
+        found = house.recipients.resolve(role, partner_id, now)
+        names = ", ".join(value(house.name(person), 100) for person in found.people) or "nobody"
+        yield f"• {escalation_tier}: {names} ({value(role.replace('_', ' '), 100)})"
