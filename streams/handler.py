@@ -45,6 +45,7 @@ from streams.records import RawRecord, RejectedRecord
 from streams.store import (
     DISRUPTIONS,
     LostRace,
+    NextDue,
     Store,
     Transaction,
     partner_guard,
@@ -297,7 +298,7 @@ class Handler:
     def _tick(self, now: Instant, limit: int, *, alone: bool) -> int:
         horizon = self.horizon(now)
         with self.store.reading() as tx:
-            if not self._due(tx, horizon, 1):
+            if not _is_due(tx.next_due(), horizon):
                 return 0  # nothing to write: do not make others wait for a transaction
         with self.store.transaction() as tx:
             tx.enter(alone=alone)
@@ -575,6 +576,12 @@ def _guard_of(key: str) -> str:
     if of.partner_id == INTERNAL:
         return value_guard(of.dimension, of.value)
     return partner_guard(of.partner_id)
+
+
+def _is_due(due: NextDue, horizon: Horizon) -> bool:
+    return (due.people is not None and due.people <= horizon.people) or any(
+        at <= horizon.feeds(kind) for kind, at in due.feeds.items()
+    )
 
 
 def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name: str) -> None:
