@@ -50,6 +50,7 @@ _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),
     "feeds": _Entry("feeds", "feeds", "Show each source: last seen, and what waits for it."),
     "rejected": _Entry("rejected", "rejected", "List input that was not taken, or try it again."),
+    "notify": _Entry("notify", "notify", "Try out whether people can be reached."),
     "outbox": _Entry("outbox", "outbox", "List what is told to whom, and what could not be."),
 }
 _SECTIONS = {"Run it": _SERVICE, "Work on cases": _CASES, "Look after it": _OPERATIONS}

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from detente.desk import now, words
+from detente.desk import moment, now, words
 from detente.documents import (
     SAMPLE_DIRECTORY,
     SAMPLE_POLICY,
@@ -16,30 +17,65 @@ from detente.documents import (
     load_directory,
     load_policy,
 )
-from detente.output import REFUSED, json_option, print_json, say, shown
-from detente.settings import document_options, read_settings
+from detente.moments import ago, read_age
+from detente.output import REFUSED, json_option, print_json, print_table, say, shown
+from detente.reachability import (
+    RouteReport,
+    Standing,
+    TierReport,
+    read_proof,
+    route_reports,
+    tier_reports,
+)
+from detente.settings import Settings, db_option, document_options, read_settings
 from rules.policy import CompiledPolicy
 from rules.recipients import Gap, Recipients
 from schemas.documents import DocumentError, DocumentProblem
 from schemas.policy import OPERATIONS
 from schemas.time import Instant
+from streams.store import Store
+from streams.store.engines import database_file, parse_url
 
 
 @click.command()
 @document_options
+@click.option("--reachability", is_flag=True, help="Also say when each route was last proved.")
+@click.option(
+    "--stale-after",
+    default="30d",
+    metavar="AGE",
+    help="How long a proof counts, with --reachability.  [default: 30d]",
+)
 @json_option
-def check(policy: str | None, directory: str | None, as_json: bool) -> None:
+@db_option
+def check(
+    policy: str | None,
+    directory: str | None,
+    *,
+    reachability: bool,
+    stale_after: str,
+    as_json: bool,
+    db: str | None,
+) -> None:
     """Check the policy and the directory, and say for whom nobody could be told.
 
     Every mistake is named with its file and line. Then come the partners and tiers for which
     nobody is there, with the way in which somebody was looked for. The exit code is 1 if there
     is a mistake, so that a script can refuse the change.
 
+    With --reachability come the partners and tiers for which no route of anybody has been proved
+    by `detente notify test`, and each route with its latest proof. Proofs are read from --db.
+
     \b
     detente check
+    detente check --reachability --stale-after 2w
     detente check --policy new-policy.yaml --directory directory.yaml
     """
-    settings = read_settings({"policy": policy, "directory": directory})
+    settings = read_settings({"policy": policy, "directory": directory, "db": db})
+    try:
+        proof_age = read_age(stale_after)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--stale-after") from None
     at = now()
     mistakes: list[DocumentProblem] = []
     rules = _load_policy(settings.policy or SAMPLE_POLICY, mistakes)
@@ -48,6 +84,9 @@ def check(policy: str | None, directory: str | None, as_json: bool) -> None:
         people = _load_directory(settings.directory or SAMPLE_DIRECTORY, rules, mistakes)
     gaps = [] if rules is None or people is None else _gaps(rules.compiled, people.recipients, at)
     warnings = [] if rules is None or people is None else list(_warnings(rules, people, at))
+    reached = None
+    if reachability and rules is not None and people is not None:
+        reached = _reachability(rules.compiled, people.recipients, settings, at, proof_age)
     if as_json:
         print_json(
             {
@@ -55,12 +94,15 @@ def check(policy: str | None, directory: str | None, as_json: bool) -> None:
                 "mistakes": [asdict(problem) for problem in mistakes],
                 "nobody": [_gap_document(gap) for gap in gaps],
                 "warnings": warnings,
+                **({} if reached is None else _reached_document(reached)),
             }
         )
     else:
         _show(mistakes, gaps, warnings)
         if rules is not None and people is not None:
             _summary(rules, people, gaps, warnings)
+        if reached is not None:
+            _show_reached(reached, at)
     if mistakes:
         raise click.exceptions.Exit(REFUSED)
 
@@ -84,11 +126,95 @@ def _load_directory(
 
 
 def _gaps(policy: CompiledPolicy, recipients: Recipients, at: Instant) -> list[Gap]:
-    def tiers(partner_tier: str | None) -> dict[str, str]:
-        ladder = policy.ladder(partner_tier or policy.default_tier)
-        return {step.tier: step.document.notify for step in ladder}
+    return list(recipients.gaps(partial(_roles_by_tier, policy), at))
 
-    return list(recipients.gaps(tiers, at))
+
+def _roles_by_tier(policy: CompiledPolicy, partner_tier: str | None) -> dict[str, str]:
+    ladder = policy.ladder(partner_tier or policy.default_tier)
+    return {step.tier: step.document.notify for step in ladder}
+
+
+# --- what tests of the routes have shown ----------------------------------------------------------
+
+_Reached = tuple[list[RouteReport], list[TierReport]]
+
+
+def _reachability(
+    policy: CompiledPolicy,
+    recipients: Recipients,
+    settings: Settings,
+    at: Instant,
+    stale_after: int,
+) -> _Reached:
+    active = [who for who, person in recipients.directory.people.items() if person.active]
+    file = database_file(parse_url(settings.db))
+    if file is not None and not file.exists():  # nothing was ever tried
+        routes = list(route_reports(recipients, active, lambda _, __: None, at, stale_after))
+    else:
+        with Store.open(settings.db, create=False) as store, store.reading() as tx:
+            found = partial(read_proof, tx)
+            routes = list(route_reports(recipients, active, found, at, stale_after))
+    return routes, list(tier_reports(recipients, partial(_roles_by_tier, policy), routes, at))
+
+
+def _show_reached(reached: _Reached, at: Instant) -> None:
+    routes, tiers = reached
+    proved = len([report for report in routes if report.standing is Standing.PROVED])
+    say()
+    print_table(
+        ("partner", "tier", "who would be told", "best route"),
+        [
+            (report.partner_id or "(others)", report.tier, ", ".join(report.people),
+             report.standing)
+            for report in tiers
+        ],
+        title="Nobody is proved to be reachable for:",
+        empty="nothing: every partner and tier has somebody",
+    )  # fmt: skip
+    say()
+    print_table(
+        ("person", "route", "is", "last reached", "last tried", "why"),
+        [_route_row(report, at) for report in routes],
+        title="Routes:",
+        empty="nobody has a route",
+    )  # fmt: skip
+    say(f"{proved} of {_many(len(routes), 'route')} proved; `detente notify test` proves more.")
+
+
+def _route_row(report: RouteReport, at: Instant) -> tuple[object, ...]:
+    proof = report.proof
+    if proof is None:
+        return report.person, report.route, report.standing, "never", "never", ""
+    reached = "never" if proof.reached_at is None else ago(proof.reached_at, at)
+    return (report.person, report.route, report.standing, reached, ago(proof.at, at),
+            proof.failure or "")  # fmt: skip
+
+
+def _reached_document(reached: _Reached) -> dict[str, Any]:
+    routes, tiers = reached
+    return {
+        "not_proved": [
+            {
+                "partner": report.partner_id,
+                "tier": report.tier,
+                "people": list(report.people),
+                "standing": report.standing,
+                "how": list(report.steps),
+            }
+            for report in tiers
+        ],
+        "routes": [
+            {
+                "person": report.person,
+                "route": report.route,
+                "standing": report.standing,
+                "reached_at": moment(report.proof.reached_at if report.proof else None),
+                "tried_at": moment(report.proof.at if report.proof else None),
+                "failure": report.proof.failure if report.proof else None,
+            }
+            for report in routes
+        ],
+    }
 
 
 def _warnings(policy: PolicyFile, directory: DirectoryFile, at: Instant) -> Iterator[str]:

@@ -1,0 +1,214 @@
+"""Whether people can be reached: tried out over real routes, recorded, and listed."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from click.testing import CliRunner, Result
+
+from detente.cli import cli
+from detente.embedded import open_embedded
+from detente.settings import Settings
+from schemas.time import DAY, Instant, to_instant
+
+MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
+POLICY = """
+rules:
+  - {name: late-delivery, when: {delay: "> 48h"}, open_at: management}
+ladders:
+  default:
+    frontline: {notify: account_manager, acknowledge_within: 4h}
+    management: {notify: partnership_manager, acknowledge_within: 2h}
+    executive: {notify: executive_sponsor, acknowledge_within: 1h}
+partner_tiers: [standard]
+calendars:
+  default: {timezone: Europe/Berlin, hours: {mon-fri: ["09:00-17:00"]}}
+"""
+DIRECTORY = """
+people:
+  anna: {name: Anna Lindner, routes: [{kind: email, address: anna@example.com}, {kind: terminal}]}
+  claire: {name: Claire Dubois, routes: [{kind: email, address: claire@example.com}]}
+  david: {name: David Okafor}
+  gone: {name: Gone, routes: [{kind: terminal}], active: false}
+roles: {account_manager: anna, partnership_manager: claire, executive_sponsor: david,
+        operations: anna}
+partners:
+  kontor: {tier: standard}
+"""
+
+
+class Mailbox(threading.Thread):
+    """A mail server in a thread of its own, since a command has the event loop of this one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.subjects: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self.port = 0
+
+    def run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+
+        async def serve() -> None:
+            server = await self._loop.create_server(
+                lambda: SMTP(self, hostname="mail.example.com", loop=self._loop), "127.0.0.1", 0
+            )
+            self.port = server.sockets[0].getsockname()[1]
+            self._over = asyncio.Event()
+            self._ready.set()
+            await self._over.wait()
+            server.close()
+            await server.wait_closed()
+
+        self._loop.run_until_complete(serve())
+        self._loop.close()
+
+    def begin(self) -> None:
+        self.start()
+        assert self._ready.wait(30)
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self.join(30)
+
+    async def handle_RCPT(  # noqa: N802 - the name that the server looks for
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.unknown:
+            return "550 5.1.1 unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - the name that the server looks for
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        assert isinstance(envelope.content, bytes)
+        head = envelope.content.decode().partition("\r\n\r\n")[0].replace("\r\n ", " ")
+        [subject] = [line for line in head.split("\r\n") if line.startswith("Subject: ")]
+        self.subjects[envelope.rcpt_tos[0]] = subject
+        return "250 taken"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    found = Mailbox()
+    found.begin()
+    yield found
+    found.end()
+
+
+class House:
+    """A store, and somebody who types commands at a time of the test's."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.now = MONDAY
+        (folder / "policy.yaml").write_text(POLICY)
+        self.directory = folder / "directory.yaml"
+        self.directory.write_text(DIRECTORY)
+        self._env = {
+            "DETENTE_DB": f"sqlite:///{folder / 'detente.db'}",
+            "DETENTE_POLICY": str(folder / "policy.yaml"),
+            "DETENTE_DIRECTORY": str(self.directory),
+            "DETENTE_SMTP_HOST": "127.0.0.1",
+            "DETENTE_SMTP_PORT": str(port),
+            "DETENTE_SMTP_FROM": "detente@example.com",
+        }
+        self.take_over()
+
+    def take_over(self) -> None:
+        """What `serve` does with the files when it starts."""
+        folder = self.directory.parent
+        settings = Settings(
+            self._env["DETENTE_DB"], "127.0.0.1", 0, folder / "policy.yaml", self.directory
+        )
+        with open_embedded(settings, self.now):
+            pass
+
+    def run(self, *args: str, code: int = 0) -> Result:
+        result = CliRunner(env=self._env).invoke(cli, list(args), obj=lambda: self.now)
+        assert result.exit_code == code, result.output
+        return result
+
+    def reachability(self, *args: str) -> Any:
+        return json.loads(self.run("check", "--reachability", "--json", *args).stdout)
+
+    def standings(self, *args: str) -> dict[str, str]:
+        routes = self.reachability(*args)["routes"]
+        return {f"{one['person']} {one['route']}": one["standing"] for one in routes}
+
+
+@pytest.fixture
+def house(tmp_path: Path, mailbox: Mailbox) -> House:
+    return House(tmp_path, mailbox.port)
+
+
+def test_every_route_of_a_person_is_tried_and_recorded(house: House, mailbox: Mailbox) -> None:
+    output = house.run("notify", "test", "--person", "anna").stdout
+    assert "anna, 1 email anna@example.com: reached" in output
+    assert "anna, 2 terminal: reached" in output
+    assert "a test: nothing happened" in output
+    assert list(mailbox.subjects) == ["anna@example.com"]
+    assert "[FOR INFORMATION] a test" in mailbox.subjects["anna@example.com"]
+    assert house.standings() == {
+        "anna 1 email anna@example.com": "proved",
+        "anna 2 terminal": "proved",
+        "claire 1 email claire@example.com": "never proved",
+    }
+
+
+def test_who_cannot_be_reached_is_listed_per_partner_and_tier(
+    house: House, mailbox: Mailbox
+) -> None:
+    mailbox.unknown.add("claire@example.com")
+    output = house.run("notify", "test", "--all", code=1).stdout
+    assert "claire, 1 email claire@example.com: FAILED: the mail server refuses" in output
+    assert "david has no route" in output
+    assert "gone" not in output
+    found = {(one["partner"], one["tier"]): one["standing"]
+             for one in house.reachability()["not_proved"]}  # fmt: skip
+    assert found == {
+        ("kontor", "management"): "failed",
+        ("kontor", "executive"): "no route",
+        (None, "management"): "failed",
+        (None, "executive"): "no route",
+    }
+    shown = house.run("check", "--reachability").stdout
+    assert "there is no such mailbox" in shown
+    assert "2 of 3 routes proved" in shown
+
+
+def test_a_proof_grows_stale_and_is_for_one_address(house: House, mailbox: Mailbox) -> None:
+    house.run("notify", "test", "--person", "claire")
+    house.now = Instant(MONDAY + 20 * DAY)
+    name = "claire 1 email claire@example.com"
+    assert house.standings()[name] == "proved"
+    assert house.standings("--stale-after", "2w")[name] == "proved long ago"
+    mailbox.unknown.add("claire@example.com")
+    house.run("notify", "test", "--person", "claire", code=1)
+    [route] = [one for one in house.reachability()["routes"] if one["person"] == "claire"]
+    assert (route["standing"], route["reached_at"]) == ("failed", "2026-11-02T09:00:00Z")
+    house.directory.write_text(DIRECTORY.replace("claire@", "c.dubois@"))
+    house.take_over()
+    assert house.standings()["claire 1 email c.dubois@example.com"] == "never proved"
+
+
+def test_what_cannot_be_tried_is_said(house: House) -> None:
+    output = house.run("notify", "test", "--person", "ann", code=1).output
+    assert "there is no person 'ann'; accepted: anna, claire, david" in output
+    assert "name --person P, or --all" in house.run("notify", "test", code=2).output
+    assert "--stale-after" in house.run("check", "--stale-after", "3bd", code=2).output
+    assert "has no route" in house.run("notify", "test", "--person", "david", code=1).output
+
+
+def test_before_anything_was_tried_nothing_is_proved(tmp_path: Path, house: House) -> None:
+    database = f"sqlite:///{tmp_path / 'none-yet.db'}"
+    assert set(house.standings("--db", database).values()) == {"never proved"}
+    assert not (tmp_path / "none-yet.db").exists()
