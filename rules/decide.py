@@ -235,7 +235,7 @@ class Decider:
         if rules is None:
             return None  # rules may have changed on the way: the fold sees to that
         if kind is Kind.ORDER:
-            return screen_order(contributions, rules, horizon.orders, world.zone(partner_id))
+            return screen_order(contributions, rules, horizon.orders, rules.calendar.zone)
         policy = world.policies.newest
         ticket = make_subject(kind, "", partner_id, world, policy)
         assert isinstance(ticket, Ticket)

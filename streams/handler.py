@@ -123,8 +123,14 @@ class Handler:
     def take(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> list[Outcome]:
         """Take a batch: one transaction, committed when this returns; one outcome per record."""
         with uncollected():
-            batch = self._read(records, now)
-            return self._retrying(lambda alone: self._take(batch, alone=alone))
+            return self._read_and_take(records, now)
+
+    def _read_and_take(
+        self, records: Sequence[RawRecord | RejectedRecord], now: Instant
+    ) -> list[Outcome]:
+        # A call of its own: when it returns, the batch is gone before the collector looks again.
+        batch = self._read(records, now)
+        return self._retrying(lambda alone: self._take(batch, alone=alone))
 
     def _read(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> _Batch:
         """Parse the records, and keep of each event only what it says: the whole is far larger."""
