@@ -176,4 +176,6 @@ class Decider:
 
 
 def _step_of(order: Order, steps: Sequence[StepRow]) -> StepRow | None:
-    return next((s for s in steps if s.key.endswith(f":{SOURCE}#{order.name}")), None)
+    # What follows the event's name, if anything, is the tier that it led to.
+    named = f":{SOURCE}#{order.name}:"
+    return next((step for step in steps if named in f"{step.key}:"), None)

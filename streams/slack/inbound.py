@@ -214,12 +214,8 @@ class Inbound:
 
     async def _acknowledge_all(self, click: Click, person: str) -> None:
         cases = await self._reading(lambda tx: tx.cases_of_bundle(click.value))
-        if click.message is not None:
-            # What an earlier update of the bundle showed as owned is not asked about any more;
-            # what it has no room to list is.
-            listed = set(showing.asking(click.message))
-            shown = len(listed) < len(cases) and len(cases) <= commands.MOST
-            cases = tuple(case for case in cases if case in listed) if shown else cases
+        if not cases and click.message is not None:  # posted, and not yet written down
+            cases = tuple(showing.asking(click.message))
         orders = [
             Order(name_of(click.account, click.moment, case), click.action, case, person, {})
             for case in cases

@@ -88,7 +88,7 @@ def test_an_alert_says_who_what_how_much_why_until_when_and_what_to_do() -> None
         "*Why*\n• delivered 52 h after the promise &gt; 48 h\n• 8 of 40 units are missing\n"
         "*What next*\n• Acknowledge it: then it is yours.\n"
         "• If nobody acknowledges it in time, it goes to executive.\n"
-        "Acknowledge\nEscalate\nSnooze\nAssign\nWaiting on partner\nResolve\n"
+        "Acknowledge\nEscalate\nSnooze\nAssign\nWaiting on partner\nResolve\nComment\n"
         "For Claire Dubois\n`/detente case c4711` tells its story"
     )
     assert found.text == (
