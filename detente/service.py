@@ -6,7 +6,7 @@ Whatever writes runs on the writer's thread. Around it, on the event loop:
 - the clock decides deadlines as they fall due, and catches up after a gap;
 - the relay tells people, woken by each commit and by its own next due time;
 - what people do in Slack comes over Socket Mode or signed HTTP (`detente.slack`);
-- the watchman notes that the service lives, looks for alarms and for new tokens.
+- the watchman notes that the service lives, looks for alarms, new tokens and daily summaries.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
+from detente.summaries import Summaries
 from detente.wire import PATH, decode_records, encode_outcomes
 from notifiers.notifier import Notifiers
 from schemas.time import SECOND, Instant
@@ -84,6 +85,7 @@ class Service:
         self._terminal = terminal
         self._writer = Writer(_Announcing(embedded.handler, self._committed), clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
+        self._summaries = Summaries(embedded.store, embedded.knowledge.house)
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -218,7 +220,7 @@ class Service:
         now = self._clock()
         self._note_alive(now)
         self._read_tokens()
-        return self._alarms.look(now)
+        return self._alarms.look(now) + self._summaries.look(now)
 
     def _note_start(self) -> None:
         watch = self._embedded.watch

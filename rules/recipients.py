@@ -21,6 +21,8 @@ from schemas.time import Instant, iso, to_instant
 
 #: The calendar of whoever names no other, a partner that the directory does not know included.
 DEFAULT_CALENDAR = "default"
+#: Before a person's id it makes a role that this person alone fills: for lists of their own work.
+PERSON = "person:"
 
 
 class Reason(StrEnum):
@@ -173,6 +175,8 @@ class Recipients:
 
     def people(self, role: str, partner_id: str | None) -> tuple[str, ...]:
         """Who fills a role for a partner, present or not; () for nobody."""
+        if role.startswith(PERSON):
+            return (role.removeprefix(PERSON),)
         partner = self._partner(partner_id)
         named = None if partner is None else partner.roles.get(role)
         if named is None:
@@ -218,7 +222,8 @@ class Recipients:
         if not people:
             steps.append(f"Nobody is {_words(role)} for {partner_id or 'other partners'}.")
         for first in people:
-            steps.append(f"{first} is {_words(role)}.")
+            is_meant = role.startswith(PERSON)
+            steps.append(f"{first} is meant." if is_meant else f"{first} is {_words(role)}.")
             asked = [first]
             while (obstacle := self._obstacle(asked[-1], at)) is not None:
                 stand_in = self._stand_in(asked[-1], at)

@@ -111,3 +111,19 @@ def _interval(value: Any) -> str:
 IntervalField = Annotated[
     str, BeforeValidator(_interval), Field(examples=["09:00-17:00", "22:00-06:00"])
 ]
+
+
+def _clock(value: Any) -> str:
+    if not isinstance(value, str):  # YAML reads a bare 10:30 as a number
+        raise ValueError(f'{value!r} is not a time of day; write it in quotes, e.g. "10:30"')
+    if parse_clock(value) == 24 * 60:
+        raise ValueError(f"{value!r} is the end of a day; the last time of one is 23:59")
+    return value
+
+
+ClockField = Annotated[
+    str,
+    PlainValidator(_clock),
+    WithJsonSchema({"type": "string", "examples": ["08:30"]}),
+]
+"""A time of day: `08:30`."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from schemas.fields import (
+    ClockField,
     Document,
     ElapsedField,
     IntervalField,
@@ -250,6 +251,15 @@ class Shadow(Document):
     partners: tuple[Name, ...] = ()
 
 
+class Summary(Document):
+    """When account managers read what is on watch for their partners."""
+
+    at: Annotated[
+        ClockField,
+        Field(description="Time of day, in each one's calendar, on the working days there."),
+    ]
+
+
 class Patience(Document):
     """How long Detente waits for input, and how far ahead of now it believes a time stamp."""
 
@@ -285,4 +295,7 @@ class Policy(Document):
     exceptions: ExceptionChannel = ExceptionChannel()
     bundling: Bundling = Bundling()
     shadow: Shadow = Shadow()
+    summary: Annotated[
+        Summary | None, Field(description="Without it nobody gets a summary of what is on watch.")
+    ] = None
     patience: Patience = Patience()

@@ -52,15 +52,16 @@ class House:
 
     def zone(self, person: str) -> str:
         """IANA name of somebody's time zone."""
-        calendar = self._calendar(person)
+        calendar = self.calendar(person)
         return "UTC" if calendar is None else calendar.zone.key
 
     def later(self, person: str, start: Instant, span: str) -> Instant:
         """When a span has passed since `start`, in somebody's calendar."""
-        calendar = self._calendar(person)
+        calendar = self.calendar(person)
         assert calendar is not None, "a policy has at least one calendar, `default` among them"
         return deadline(start, parse_span(span), calendar)
 
-    def _calendar(self, person: str) -> BusinessCalendar | None:
+    def calendar(self, person: str) -> BusinessCalendar | None:
+        """Somebody's calendar; `default` stands in for one that the policy does not name."""
         name = self.recipients.persons_calendar(person)
         return self.calendars.get(name) or self.calendars.get(DEFAULT_CALENDAR)

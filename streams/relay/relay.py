@@ -697,7 +697,10 @@ def _sorted_out(
     bundles = work.house.bundles(person)
     alone, rest, again = [], [], dict[str, list[Job]]()
     for job in jobs:
-        goes_alone = job.effect.urgent or job.silent or not bundles or job.tried_alone
+        # A list of its own says more than one line of a bundle could.
+        is_list = job.effect.kind is EffectKind.NOTICE and job.effect.case_id is None
+        stays = job.effect.urgent or job.silent or is_list
+        goes_alone = stays or not bundles or job.tried_alone
         if goes_alone or (job.key in let_through and job.progress.bundle_id is None):
             alone.append(job)
         elif (bundle_id := job.progress.bundle_id) is not None:

@@ -127,6 +127,12 @@ class CaseQueries(Queries):
         query = select(step).where(step.c.case_id == case_id).order_by(step.c.n, step.c.key)
         return [_step(row) for row in self.connection.execute(query).mappings()]
 
+    def watched_since(self, since: Instant) -> set[str]:
+        """Ids of cases that were put on watch after an instant, on the clock on the wall."""
+        c = step.c
+        query = select(c.case_id).where(c.kind == StepKind.WATCHED, c.decided_at > since)
+        return set(self.connection.execute(query).scalars())
+
     def journal(self, key: str) -> list[JournalEntry]:
         """The whole events kept for a subject, in order of effective time."""
         c = journal.c
