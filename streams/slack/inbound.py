@@ -295,12 +295,19 @@ class Inbound:
         return await asyncio.to_thread(read)
 
     def _sentence(self, decided: Decided) -> str:
-        headline = decided.case.headline if decided.case else decided.order.case_id
+        headline = self._headline(decided.case) if decided.case else decided.order.case_id
         if not decided.done:
             return f"{value(headline, 300)}: the case {value(decided.said, 1_000)}."
         yours = (Action.ACKNOWLEDGE, Action.ACKNOWLEDGE_ALL, Action.TAKE_OVER)
         said = "it is yours" if decided.order.action in yours else decided.said
         return f"{value(headline, 300)}: {value(said, 1_000)}."
+
+    def _headline(self, case: CaseRow) -> str:
+        """As people call the partner, where the directory says so."""
+        name = self._house().partner_name(case.partner_id)
+        if name and case.headline.startswith(case.partner_id):
+            return name + case.headline.removeprefix(case.partner_id)
+        return case.headline
 
     async def _tell(self, found: Interaction, decided: Decided) -> None:
         lines = [self._sentence(decided)]

@@ -1,0 +1,654 @@
+"""Working on cases from Slack, as stories: the real service in this process, a Slack on loopback
+that checks tokens, signatures, tickets and blocks as Slack does."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+
+from detente.cli import cli
+from detente.embedded import open_embedded
+from detente.occupancy import Lock
+from detente.service import Service
+from detente.settings import Settings
+from rules.decision import CaseRow, State, StepKind, StepRow
+from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
+from streams.store import Store, Transaction
+from tests.acceptance.test_service import MONDAY, WAIT, Clock, Terminal, placed, post, short
+from tests.fakes.slack import Message, SlackServer, validate_blocks, validate_view
+
+POLICY = """
+partner_tiers: [standard]
+rules:
+  - {name: order-impact, when: {impact: "> 5%"}, open_at: management}
+  - {name: minor, when: {impact: "> 0%"}, open_at: watch}
+ladders:
+  default:
+    frontline: {notify: account_manager, acknowledge_within: 4h}
+    management: {notify: partnership_manager, acknowledge_within: 4h}
+    executive: {notify: executive_sponsor, acknowledge_within: 4h}
+calendars:
+  default: {timezone: UTC, hours: {mon-sun: ["00:00-24:00"]}}
+bundling: {window: 2min, more_than: 3}
+"""
+DIRECTORY = """
+people:
+  anna: {name: Anna Lindner, routes: [{kind: slack, channel: C0FRONT}], bundle: false}
+  claire:
+    name: Claire Dubois
+    bundle: false
+    routes: [{kind: slack, channel: C0MANAGE}, {kind: slack, user: U0CLAIRE}]
+  henrik:
+    name: Henrik Sommer
+    bundle: false
+    routes: [{kind: slack, channel: C0MANAGE}, {kind: slack, user: U0HENRIK, team: T0FAKE}]
+  david: {name: David Okafor, routes: [{kind: slack, user: U0DAVID}], bundle: false}
+  mia: {name: Mia Novak, routes: [{kind: terminal}]}
+  gone: {name: Gone, active: false, routes: [{kind: slack, user: U0GONE}]}
+  desk: {name: Desk, routes: [{kind: terminal}]}
+roles:
+  account_manager: anna
+  partnership_manager: [claire, henrik]
+  executive_sponsor: david
+  operations: desk
+partners:
+  acme: {tier: standard, name: Acme Foods}
+"""
+ACK, ALL = "detente_acknowledge", "detente_acknowledge_all"
+
+
+class Office:
+    """A running service and the Slack that its people use."""
+
+    def __init__(self, service: Service, slack: SlackServer, clock: Clock, store: Store) -> None:
+        self.service, self.slack, self.clock, self.store = service, slack, clock, store
+        self.session = aiohttp.ClientSession()
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def advance(self, microseconds: int) -> None:
+        self.clock.advance(microseconds)
+        self.service._news.set()  # the relay waits on the wall clock, not on ours
+
+    async def conflict(self, *order_ids: str) -> list[Message]:
+        """Orders that come short; the messages about them to the partnership managers."""
+        for order_id in order_ids:
+            events = placed(order_id, Instant(MONDAY + DAY)), short(order_id)
+            assert (await post(self.service, *events))["accepted"] == 2
+            for channel in ("C0MANAGE", "C0FRONT"):
+                await self.until(partial(self.about, channel, order_id))
+        return [self.about("C0MANAGE", order_id)[0] for order_id in order_ids]
+
+    def about(self, channel: str, order_id: str) -> list[Message]:
+        return [m for m in self.slack.roots(channel) if order_id in m.text]
+
+    async def click(
+        self, message: Message, action: str, user: str = "U0CLAIRE", **other: Any
+    ) -> Any:
+        """Over Socket Mode; returns once the envelope is acknowledged."""
+        self.clock.advance(1_000)  # nobody clicks twice in one microsecond
+        payload = self.slack.click(message, action, user, **other)
+        return await self.slack.deliver("interactive", payload)
+
+    async def fill(
+        self, button: str, message: Message, user: str = "U0CLAIRE", **values: Any
+    ) -> Any:
+        """Open a modal by its button, fill it in and send it off; returns Slack's ack payload."""
+        views = len(self.slack.views)
+        await self.click(message, button, user)
+        await self.until(lambda: len(self.slack.views) > views)
+        return await self.submit(user, **values)
+
+    async def submit(self, user: str = "U0CLAIRE", **values: Any) -> Any:
+        payload = self.slack.submission(self.slack.views[-1], user, _state(values))
+        return await self.slack.deliver("interactive", payload)
+
+    async def slash(self, text: str, user: str = "U0CLAIRE") -> str:
+        """Write `/detente TEXT`; returns the answer."""
+        before = len(self.said)
+        await self.slack.deliver("slash_commands", self.slack.slash(user, text, "C0MANAGE"))
+        return await self.answer(before)
+
+    # -- what came of it -----------------------------------------------------------------------
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """The private answers."""
+        return [dict(p.body) for p in self.slack.posted
+                if p.body.get("response_type") == "ephemeral"]  # fmt: skip
+
+    async def answer(self, before: int | None = None) -> str:
+        """What the next, or the only, private answer shows."""
+        number = 0 if before is None else before
+        await self.until(lambda: len(self.said) > number)
+        body = self.said[number]
+        return Message("", "", body["text"], body["blocks"], body.get("attachments", []), None,
+                       None, None).shown  # fmt: skip
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        self.clock.advance(2 * SECOND)  # what keeps Slack's pace goes on
+        self.service._news.set()
+        await self.slack.until(holds, WAIT)
+
+    def look(self, question: Callable[[Transaction], Any]) -> Any:
+        with self.store.reading() as tx:
+            return question(tx)
+
+    def case(self, order_id: str = "PO-1") -> CaseRow:
+        found: CaseRow = next(c for c in self.look(lambda tx: tx.list_cases())
+                              if c.subject.endswith(order_id))  # fmt: skip
+        return found
+
+    def steps(self, order_id: str = "PO-1") -> list[StepRow]:
+        case_id = self.case(order_id).case_id
+        return [s for s in self.look(lambda tx: tx.steps(case_id)) if s.withdrawn_at is None]
+
+    def kinds(self, order_id: str = "PO-1") -> list[StepKind]:
+        return [step.kind for step in self.steps(order_id)]
+
+    # -- by HTTP -------------------------------------------------------------------------------
+
+    async def http(
+        self, body: bytes, headers: dict[str, str] | None = None, page: str = "interactions"
+    ) -> tuple[int, str]:
+        signed = self.slack.signed(body) if headers is None else headers
+        url = f"{self.service.address}/slack/{page}"
+        async with self.session.post(url, data=body, headers=signed) as answer:
+            return answer.status, await answer.text()
+
+
+def _state(values: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for name, value in values.items():
+        match value:
+            case int():
+                shown = {"type": "datetimepicker", "selected_date_time": value}
+            case {"option": option}:
+                shown = {"type": "static_select", "selected_option": {"value": option}}
+            case _:
+                shown = {"type": "plain_text_input", "value": value}
+        state[name] = {name: shown}
+    return state
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, socket: bool = True, directory: str = DIRECTORY,
+                 **more: str) -> AsyncIterator[Office]:  # fmt: skip
+    (folder / "policy.yaml").write_text(POLICY)
+    (folder / "directory.yaml").write_text(directory)
+    settings = Settings(f"sqlite:///{folder / 'detente.db'}", "127.0.0.1", 0,
+                        folder / "policy.yaml", folder / "directory.yaml")  # fmt: skip
+    clock = Clock()
+    async with SlackServer(lambda: clock() / SECOND) as slack:
+        for channel in ("C0MANAGE", "C0FRONT"):
+            slack.channel(channel)
+        for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID", "U0MIA", "U0GONE", "U0ANNA"):
+            slack.user(user)
+        environment = {"SLACK_BOT_TOKEN": slack.bot_token,
+                       "DETENTE_SLACK_SIGNING_SECRET": slack.signing_secret, **more}  # fmt: skip
+        if socket:
+            environment["DETENTE_SLACK_APP_TOKEN"] = slack.app_token
+        with (
+            Lock(settings.db, "a test").acquire(0),
+            open_embedded(settings, clock()) as embedded,
+        ):
+            service = Service(embedded, settings, clock, Terminal(), environment=environment,
+                              slack_url=slack.api_url)  # fmt: skip
+            started = asyncio.Event()
+            running = asyncio.create_task(service.run(started.set))
+            await asyncio.wait_for(started.wait(), WAIT)
+            office = Office(service, slack, clock, embedded.store)
+            if socket:
+                await asyncio.wait_for(slack.connected(), WAIT)
+            try:
+                yield office
+            finally:
+                await office.session.close()
+                service.stop()
+                await asyncio.wait_for(running, WAIT)
+        for posted in slack.posted:
+            validate_blocks(posted.body.get("blocks", []))
+            for attachment in posted.body.get("attachments", []):
+                validate_blocks(attachment["blocks"])
+        for view in slack.views:
+            validate_view({name: view[name] for name in view if name not in ("id", "team_id")})
+        assert not slack.refused("invalid_blocks")
+        assert not slack.refused("invalid_arguments")
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with opened(tmp_path) as found:
+        yield found
+
+
+# --- one click ------------------------------------------------------------------------------------
+
+
+async def test_an_alert_is_owned_by_one_click_and_shows_it(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    assert await office.click(message, ACK) is None  # acknowledged with nothing to say
+    told = await office.answer()
+    assert told.startswith("Acme Foods, order PO-1: ")
+    assert told.endswith("it is yours.")
+    case = office.case()
+    assert (case.state, case.owner) == (State.ACKNOWLEDGED, "claire")
+    await office.until(lambda: message.text.startswith("🙋 Acknowledged"))
+    assert "Claire Dubois" in message.shown
+    assert ACK not in message.buttons
+    [step] = [s for s in office.steps() if s.kind is StepKind.ACKNOWLEDGED]
+    assert step.actor == "claire"
+
+
+async def test_a_repeated_click_changes_nothing(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    payload = office.slack.click(message, ACK, "U0CLAIRE")
+    await office.slack.deliver("interactive", payload)
+    await office.answer()
+    office.advance(MINUTE)
+    await office.slack.deliver("interactive", payload)  # Slack sends an envelope again
+    again = await office.answer(1)
+    assert again.endswith("it is yours.")
+    assert office.kinds().count(StepKind.ACKNOWLEDGED) == 1
+    assert office.look(lambda tx: list(tx.list_rejected())) == []
+
+
+async def test_two_people_click_at_once_and_one_of_them_owns(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    clicks = [office.slack.click(message, ACK, user) for user in ("U0CLAIRE", "U0HENRIK")]
+    await asyncio.gather(*(office.slack.deliver("interactive", click) for click in clicks))
+    await office.until(lambda: len(office.said) == 2)
+    owner = office.case().owner
+    assert owner in {"claire", "henrik"}
+    assert office.kinds().count(StepKind.ACKNOWLEDGED) == 1
+    name = {"claire": "Claire Dubois", "henrik": "Henrik Sommer"}[owner]
+    texts = [body["text"] for body in office.said]
+    assert sum(text.endswith(": it is yours.") and "take it" not in text for text in texts) == 1
+    assert sum(f"is owned by {name} already" in text for text in texts) == 1
+    await office.until(lambda: name in message.shown)
+
+
+async def test_whoever_was_not_asked_can_take_the_case_over(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    await office.click(message, ACK, "U0DAVID")
+    assert "david is not the partnership manager" in await office.answer()
+    assert office.case().state is State.OPEN
+    offer = office.said[0]
+    private = Message("C0MANAGE", "1.1", offer["text"], offer["blocks"], [], None, None, None)
+    await office.click(private, "detente_take_over", "U0DAVID")
+    assert (await office.answer(1)).endswith("it is yours.")
+    assert office.said[1]["replace_original"] is True
+    assert (office.case().state, office.case().owner) == (State.ACKNOWLEDGED, "david")
+
+
+async def test_an_old_message_that_is_clicked_says_so_and_is_put_right(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    old = (message.text, message.blocks, message.attachments)
+    await office.fill("detente_resolve", message, root_cause="lorry broke down")
+    await office.answer()
+    await office.until(lambda: message.text.startswith("✅ Resolved"))
+    message.text, message.blocks, message.attachments = old  # as if no update had ever come
+    await office.click(message, ACK, "U0HENRIK")
+    assert "the case is resolved already" in await office.answer(1)
+    await office.until(lambda: message.text.startswith("✅ Resolved"))
+    assert set(message.buttons) == set()
+    message.text, message.blocks, message.attachments = old
+    await office.click(message, "detente_snooze", "U0HENRIK")  # no form is opened in vain
+    assert "the case is resolved already" in await office.answer(2)
+    assert len(office.slack.views) == 1
+    assert office.kinds().count(StepKind.COMMENTED) == 0
+
+
+# --- silence and races ----------------------------------------------------------------------------
+
+
+async def test_silence_escalates_and_the_next_tier_owns_from_its_direct_message(
+    office: Office,
+) -> None:
+    await office.conflict("PO-1")
+    office.advance(4 * HOUR)
+    direct = office.slack.direct("U0DAVID")
+    await office.until(lambda: office.slack.messages(direct))
+    [message] = office.slack.messages(direct)
+    assert message.text.startswith("🔴 Executive alert")
+    await office.click(message, ACK, "U0DAVID")
+    assert (await office.answer()).endswith("it is yours.")
+    assert (office.case().tier, office.case().owner) == ("executive", "david")
+
+
+@pytest.mark.parametrize("deadline_first", [True, False])
+async def test_an_acknowledgement_races_an_escalation_and_one_of_them_wins(
+    office: Office, deadline_first: bool
+) -> None:
+    [message] = await office.conflict("PO-1")
+    due = office.case().due
+    assert due is not None
+    office.clock.now = Instant(due - SECOND)
+    click = office.slack.click(message, ACK, "U0CLAIRE")
+    office.clock.now = Instant(due)  # what comes at this very instant is in time
+    if deadline_first:
+        direct = office.slack.direct("U0DAVID")
+        await office.until(lambda: office.slack.messages(direct))
+    await office.slack.deliver("interactive", click)
+    await office.slack.until(lambda: office.said, WAIT)
+    told = await office.answer()
+    office.advance(MINUTE)
+    case, kinds = office.case(), office.kinds()
+    if deadline_first:
+        assert (case.state, case.tier, case.owner) == (State.OPEN, "executive", None)
+        assert "claire is not the executive sponsor" in told
+        assert StepKind.ACKNOWLEDGED not in kinds
+        await office.until(lambda: "escalated to executive" in message.shown)
+    else:
+        assert (case.state, case.tier, case.owner) == (State.ACKNOWLEDGED, "management", "claire")
+        assert told.endswith("it is yours.")
+        assert StepKind.ESCALATED not in kinds
+        await office.until(lambda: message.text.startswith("🙋 Acknowledged"))
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+async def test_a_case_is_resolved_with_cause_action_and_prevention(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    done = await office.fill(
+        "detente_resolve", message,
+        root_cause="lorry broke down", action="sent another", prevention="newer lorries",
+    )  # fmt: skip
+    assert done is None
+    assert "resolved by claire" in await office.answer()
+    assert office.case().state is State.RESOLVED
+    [step] = [s for s in office.steps() if s.kind is StepKind.RESOLVED]
+    assert step.receipt["why"] == [
+        "root cause: lorry broke down", "action: sent another", "prevention: newer lorries"
+    ]  # fmt: skip
+    await office.until(lambda: message.text.startswith("✅ Resolved"))
+
+
+async def test_a_form_with_a_mistake_says_where_and_changes_nothing(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    wrong = await office.fill("detente_resolve", message, root_cause="  ")
+    assert wrong == {
+        "response_action": "errors", "errors": {"root_cause": "Please fill this in."}
+    }  # fmt: skip
+    past = await office.fill("detente_snooze", message, until=office.clock() // SECOND - 60)
+    assert "has passed" in past["errors"]["until"]
+    far = await office.submit(until=office.clock() // SECOND + 400 * 86_400)
+    assert "more than a year" in far["errors"]["until"]
+    assert office.case().state is State.OPEN
+    assert office.said == []
+
+
+async def test_every_other_thing_that_can_be_done_with_a_case(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    later = (office.clock() + DAY) // SECOND
+    steps: list[tuple[str, dict[str, Any], State, str]] = [
+        ("detente_comment", {"note": "spoke with them"}, State.OPEN, "comment by claire"),
+        ("detente_snooze", {"until": later}, State.SNOOZED, "snoozed until"),
+        ("detente_waiting", {"note": "asked for photos"}, State.WAITING, "waiting on the partner"),
+        ("detente_assign", {"to": {"option": "henrik"}}, State.WAITING, "assigned to henrik"),
+        ("detente_escalate", {"note": "they threaten to leave"}, State.OPEN, "to executive"),
+    ]  # fmt: skip
+    payload = {name: dict(button) for name, button in message.buttons.items()}
+    for number, (action, values, state, said) in enumerate(steps):
+        button = Message("C0MANAGE", message.ts, "", [
+            {"type": "actions", "elements": [payload[action]]}], [], None, None, None)  # fmt: skip
+        await office.fill(action, button, **values)
+        assert said in await office.answer(number)
+        assert office.case().state is state
+    assert office.case().owner == "henrik"
+    notes = [s.receipt["note"] for s in office.steps() if s.receipt.get("note")]
+    assert notes == ["spoke with them", "asked for photos", "they threaten to leave"]
+    assign = next(v for v in office.slack.views if v["callback_id"] == "detente_assign")
+    options = assign["blocks"][1]["element"]["options"]
+    assert {o["value"] for o in options} >= {"anna", "claire", "mia"}
+    assert "gone" not in {o["value"] for o in options}
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+async def test_a_bundle_is_acknowledged_as_a_whole_and_counted_as_such(tmp_path: Path) -> None:
+    bundling = DIRECTORY.replace("    name: Claire Dubois\n    bundle: false\n",
+                                 "    name: Claire Dubois\n")  # fmt: skip
+    bundling = bundling.replace("[claire, henrik]", "claire")
+    async with opened(tmp_path, directory=bundling) as office:
+        names = [f"PO-{n}" for n in range(1, 9)]
+        events = [e for n in names for e in (placed(n, Instant(MONDAY + DAY)), short(n))]
+        await post(office.service, *events)
+        bundles: list[Message] = []
+        listed: tuple[str, ...] = ()
+        async with asyncio.timeout(WAIT):
+            while not listed:  # posted, and written down
+                office.advance(SECOND)
+                await post(office.service)  # an empty request: others get their turn
+                bundles = [m for m in office.slack.roots("C0MANAGE") if ALL in m.buttons]
+                for key in (m.buttons[ALL]["value"] for m in bundles):
+                    listed = office.look(partial(Transaction.cases_of_bundle, bundle_id=key))
+        [bundle] = bundles
+        assert len(listed) == 5
+        await office.click(bundle, ALL)
+        assert f"You own {len(listed)} of {len(listed)} cases now." in await office.answer()
+        cases = office.look(lambda tx: tx.cases(listed))
+        assert {(c.state, c.owner) for c in cases.values()} == {(State.ACKNOWLEDGED, "claire")}
+        for order_id in names:
+            taken = [s for s in office.steps(order_id) if s.kind is StepKind.ACKNOWLEDGED]
+            assert len(taken) == (office.case(order_id).case_id in listed)
+            assert all("with others at once" in str(s.receipt["summary"]) for s in taken)
+        await office.until(lambda: ALL not in bundle.buttons)
+        assert ACK not in bundle.buttons
+        assert bundle.shown.count("Acknowledged, Claire Dubois") == len(listed)
+
+
+# --- who is who -----------------------------------------------------------------------------------
+
+
+async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
+    office: Office, tmp_path: Path
+) -> None:
+    [message] = await office.conflict("PO-1")
+    await office.click(message, "detente_comment", "U0MIA")
+    prompt = await office.answer()
+    assert "not linked" in prompt
+    assert office.slack.views == []
+    code = prompt.split("`")[1]
+    run = ["slack", "link", code, "--db", str(office.service._url)]
+    runner = CliRunner()
+    wrong = await asyncio.to_thread(runner.invoke, cli, [*run, "--person", "mai"])
+    assert wrong.exit_code == 1
+    assert "Did you mean" in wrong.output or "mai" in wrong.output
+    done = await asyncio.to_thread(runner.invoke, cli, [*run, "--person", "mia"], obj=office.clock)
+    assert "Mia Novak" in done.output, done.output
+    again = await asyncio.to_thread(
+        runner.invoke, cli, [*run, "--person", "claire"], obj=office.clock
+    )
+    assert (again.exit_code, "used before" in again.output) == (1, True)
+    await office.fill("detente_comment", message, "U0MIA", note="hello")
+    assert "comment by mia" in await office.answer(1)
+    # The same member id in another workspace is somebody else.
+    await office.click(message, ACK, "U0MIA", team="T0OTHER")
+    assert "not linked" in await office.answer(2)
+    await office.click(message, ACK, "U0CLAIRE", team="T0OTHER")
+    assert "not linked" in await office.answer(3)
+    assert office.case().state is State.OPEN
+    out = await asyncio.to_thread(runner.invoke, cli, [
+        "slack", "unlink", "T0FAKE", "U0MIA", "--db", str(office.service._url)])  # fmt: skip
+    assert out.exit_code == 0
+    assert "not linked" in await office.slash("mine", "U0MIA")
+
+
+async def test_an_old_code_and_whoever_has_left_are_turned_away(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    await office.click(message, ACK, "U0GONE")
+    assert "no longer active" in await office.answer()
+    await office.click(message, ACK, "U0MIA")
+    code = (await office.answer(1)).split("`")[1]
+    office.advance(2 * HOUR)
+    late = await asyncio.to_thread(
+        CliRunner().invoke, cli,
+        ["slack", "link", code, "--person", "mia", "--db", str(office.service._url)],
+        obj=office.clock,
+    )  # fmt: skip
+    assert (late.exit_code, "expired" in late.output) == (1, True)
+    assert office.case().state is State.OPEN
+
+
+# --- /detente -------------------------------------------------------------------------------------
+
+
+async def test_slash_commands(office: Office) -> None:
+    await office.conflict("PO-1")
+    case_id = office.case().case_id
+    assert case_id in await office.slash("mine")
+    assert await office.slash("mine", "U0DAVID") == "Nothing waits for you."
+    shown = await office.slash(f"case {case_id[2:6].lower()}")
+    assert "8 of 100 units short = 8.0 %" in shown
+    assert "What happened" in shown
+    assert (await office.slash(f"comment {case_id} all calm")).endswith("comment by claire.")
+    assert (await office.slash(f"ack {case_id}")).endswith("it is yours.")
+    assert office.case().owner == "claire"
+    assert "is owned by Claire Dubois already" in await office.slash(f"ack {case_id}", "U0HENRIK")
+    assert "Yours" in await office.slash("mine")
+    for named in ("acme", "Acme Foods"):
+        told = await office.slash(f"oncall {named}")
+        assert "management: Claire Dubois, Henrik Sommer" in told
+    assert "There is no weekly digest yet" in await office.slash("digest")
+    assert "no case C-ZZZZ" in await office.slash("case zzzz")
+    assert "Name a partner" in await office.slash("oncall nobody")
+    assert "/detente mine" in await office.slash("")
+    assert "you want to say" in await office.slash(f"comment {case_id}")
+
+
+# --- Socket Mode ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+async def test_a_connection_that_ends_is_opened_again(office: Office, abruptly: bool) -> None:
+    [message] = await office.conflict("PO-1")
+    opened = len(office.slack.made("apps.connections.open"))
+    await office.slack.disconnect(abruptly=abruptly)
+    async with asyncio.timeout(WAIT):
+        await office.slack.until(
+            lambda: (
+                len(office.slack.made("apps.connections.open")) > opened
+                and len(office.slack._sockets) > opened
+            )
+        )
+    await office.click(message, ACK)
+    assert (await office.answer()).endswith("it is yours.")
+
+
+async def test_what_cannot_be_read_is_acknowledged_and_harms_nothing(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    odd: list[Any] = [{}, {"type": "block_actions"}, {"type": "view_submission", "user": 7}, []]
+    for payload in odd:
+        assert await office.slack.deliver("interactive", payload) is None
+    assert await office.slack.deliver("events_api", {"event": {"type": "message"}}) is None
+    await office.click(message, ACK)
+    assert (await office.answer()).endswith("it is yours.")
+
+
+# --- signed HTTP ----------------------------------------------------------------------------------
+
+
+async def test_signed_requests_do_the_same_as_socket_mode(tmp_path: Path) -> None:
+    async with opened(tmp_path, socket=False) as office:
+        [message] = await office.conflict("PO-1")
+        form = office.slack.form(office.slack.click(message, "detente_resolve", "U0CLAIRE"))
+        assert await office.http(form) == (200, "")
+        await office.until(lambda: office.slack.views)
+        empty = office.slack.submission(office.slack.views[0], "U0CLAIRE", {})
+        status, text = await office.http(office.slack.form(empty))
+        assert (status, json.loads(text)["response_action"]) == (200, "errors")
+        full = _state({"root_cause": "lorry"})
+        sent = office.slack.submission(office.slack.views[0], "U0CLAIRE", full)
+        assert await office.http(office.slack.form(sent)) == (200, "")
+        assert "resolved by claire" in await office.answer()
+        command = urlencode(office.slack.slash("U0CLAIRE", "digest", "C0MANAGE")).encode()
+        assert await office.http(command, page="commands") == (200, "")
+        assert "no weekly digest" in await office.answer(1)
+
+
+async def test_forged_stale_repeated_and_malformed_requests_leave_no_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with opened(tmp_path, socket=False) as office:
+        slack = office.slack
+        [message] = await office.conflict("PO-1")
+        good = slack.form(slack.click(message, ACK, "U0CLAIRE"))
+        now = office.clock() / SECOND
+        headers = slack.signed(good)
+
+        def counted() -> Any:
+            return office.look(lambda tx: (
+                tx.steps(office.case().case_id), list(tx.list_rejected()), tx.feeds(),
+            ))  # fmt: skip
+
+        before = counted()
+        forged = [
+            {},
+            {**headers, "X-Slack-Signature": "v0=" + "0" * 64},
+            {**headers, "X-Slack-Signature": "v0=é"},
+            {**headers, "X-Slack-Signature": ""},
+            {**headers, "X-Slack-Request-Timestamp": "soon"},
+            {**headers, "X-Slack-Request-Timestamp": str(int(now) + 1)},
+            slack.signed(good, now - 301),
+            slack.signed(good, now + 302),
+            slack.signed(good + b"&more=1"),
+        ]
+        for bad in forged:
+            assert (await office.http(good, bad))[0] == 401, bad
+        assert (await office.http(b"\xff\xfe", headers))[0] == 401
+        odd: list[bytes] = [
+            b"", b"payload=", b"payload=%7B", slack.form({}), slack.form({"type": "message"}),
+            slack.form({"type": "block_actions", "user": {"id": "U0CLAIRE"}}),
+            slack.form(slack.click(message, ACK, "U0CLAIRE") | {"actions": []}),
+            slack.form(slack.click(message, ACK, "nobody at all")),
+        ]  # fmt: skip
+        for body in odd:
+            assert (await office.http(body))[0] == 400, body
+        assert (await office.http(b"text=mine", page="commands"))[0] == 400
+        assert office.case().state is State.OPEN
+        assert counted() == before
+        assert slack.posted == []
+
+        taken = slack.signed(good)
+        assert await office.http(good, taken) == (200, "")
+        await office.answer()
+        office.advance(4 * MINUTE)
+        after = office.steps()
+        assert (await office.http(good, taken))[0] == 401  # seen before
+        office.advance(2 * MINUTE)
+        assert (await office.http(good, taken))[0] == 401  # and too old now
+        assert office.steps() == after
+        assert len(office.said) == 1
+        for secret in (slack.signing_secret, slack.bot_token, slack.app_token):
+            assert secret not in caplog.text
+
+
+async def test_without_a_signing_secret_there_are_no_such_pages(tmp_path: Path) -> None:
+    async with opened(tmp_path, DETENTE_SLACK_SIGNING_SECRET="") as office:
+        assert (await office.http(b"payload={}", {}))[0] == 404
+
+
+async def test_slack_needs_no_token_of_ours_and_others_still_do(tmp_path: Path) -> None:
+    async with opened(tmp_path, socket=False) as office:
+        [message] = await office.conflict("PO-1")
+        made = ["token", "create", "erp", "--db", str(office.service._url)]
+        assert (await asyncio.to_thread(CliRunner().invoke, cli, made)).exit_code == 0
+        async with asyncio.timeout(WAIT):
+            while (await post(office.service))["status"] != 401:
+                continue
+        form = office.slack.form(office.slack.click(message, ACK, "U0CLAIRE"))
+        assert await office.http(form) == (200, "")
+        assert (await office.answer()).endswith("it is yours.")
