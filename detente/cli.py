@@ -46,6 +46,9 @@ _CASES = {
     "reopen": _Entry("verbs", "reopen", "Open a case again."),
     "move": _Entry("verbs", "move", "Judge a case under the policy in force now."),
 }
+_PROMISES = {
+    "sla": _Entry("sla", "sla", "List the clocks that run, soonest due first."),
+}
 _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),
     "feeds": _Entry("feeds", "feeds", "Show each source: last seen, and what waits for it."),
@@ -53,7 +56,12 @@ _OPERATIONS = {
     "notify": _Entry("notify", "notify", "Try out whether people can be reached."),
     "outbox": _Entry("outbox", "outbox", "List what is told to whom, and what could not be."),
 }
-_SECTIONS = {"Run it": _SERVICE, "Work on cases": _CASES, "Look after it": _OPERATIONS}
+_SECTIONS = {
+    "Run it": _SERVICE,
+    "Work on cases": _CASES,
+    "Keep promises": _PROMISES,
+    "Look after it": _OPERATIONS,
+}
 _ENTRIES = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
 

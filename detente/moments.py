@@ -1,10 +1,11 @@
 """Moments and lengths of time as people read and write them on the command line."""
 
 from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
 
 from rules.calendars import BusinessCalendar
 from rules.deadlines import deadline
-from schemas.time import DAY, HOUR, MINUTE, Instant, local_text, to_instant
+from schemas.time import DAY, HOUR, MINUTE, Instant, end_of_day, local_text, to_instant
 from schemas.units import SPAN_SYNTAX, Unit, parse_span
 
 
@@ -73,3 +74,27 @@ def _moment(text: str, now: int, calendar: BusinessCalendar) -> Instant:
         return calendar.next_open_us(to_instant(day))
     moment = datetime.fromisoformat(text)
     return to_instant(moment if moment.tzinfo else moment.replace(tzinfo=calendar.zone))
+
+
+def read_past(text: str, now: int, zone: ZoneInfo) -> Instant:
+    """A moment that has been: `2026-11-23 14:00`, with an offset or in the zone, or `2026-11-23`.
+
+    A day means its end. Raises ValueError that says what is accepted.
+    """
+    written = text.strip()
+    try:
+        if len(written) <= len("2026-11-23"):
+            at = end_of_day(date.fromisoformat(written), zone)
+        else:
+            moment = datetime.fromisoformat(written)
+            at = to_instant(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time; write a day (2026-11-23), which means its end, or a time "
+            "(2026-11-23 14:00, or with an offset 2026-11-23T14:00:00+01:00)"
+        ) from None
+    if at > now:
+        raise ValueError(
+            f"{text!r} is {local_text(at, zone)}, which is yet to come; write a time that has been"
+        )
+    return at

@@ -37,7 +37,7 @@ def metric_of(kind: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
+class Session:
     """What was said of one session: that it was held, or that it was skipped by agreement."""
 
     at: int
@@ -94,7 +94,7 @@ def touchpoint_clocks(
     """
     key = subject_key(Kind.TOUCHPOINTS, partner_id, "")
     zone = world.zone(partner_id)
-    sessions = _read(contributions, zone, as_of)
+    sessions = sessions_said(contributions, zone, as_of)
     excuses = excuses_among(key, contributions, as_of, lambda _: HOLDER)
     eras = list(_eras(partner_id, world, since, as_of))
     clocks: list[Clock] = []
@@ -107,8 +107,11 @@ def touchpoint_clocks(
     return clocks
 
 
-def _read(contributions: Sequence[Contribution], zone: ZoneInfo, as_of: int) -> list[_Session]:
-    sessions: list[_Session] = []
+def sessions_said(
+    contributions: Sequence[Contribution], zone: ZoneInfo, as_of: int
+) -> list[Session]:
+    """Every session that was held, or skipped by agreement, by an instant; the oldest first."""
+    sessions: list[Session] = []
     seen: set[tuple[str, str]] = set()
     for c in sorted(contributions, key=lambda c: (c.time, c.source, c.id, c.recorded)):
         if (c.source, c.id) in seen:
@@ -119,11 +122,11 @@ def _read(contributions: Sequence[Contribution], zone: ZoneInfo, as_of: int) -> 
                 held = Held(*c.data)
                 at = _held_at(held, c.time, zone)
                 if at <= as_of:
-                    sessions.append(_Session(at, held.kind, c.recorded, None, held.note))
+                    sessions.append(Session(at, held.kind, c.recorded, None, held.note))
             case "touchpoint.skipped" if c.time <= as_of:
                 skipped = Skipped(*c.data)
                 sessions.append(
-                    _Session(c.time, skipped.kind, c.recorded, skipped.agreed_by, skipped.note)
+                    Session(c.time, skipped.kind, c.recorded, skipped.agreed_by, skipped.note)
                 )
             case _:
                 pass
@@ -157,7 +160,7 @@ class _Kind:
 
     key: str
     kind: str
-    said: Sequence[_Session]
+    said: Sequence[Session]
     eras: Sequence[_Era]
     calendar_name: str
     as_of: int
@@ -221,7 +224,7 @@ class _Kind:
         return found
 
     def _keep(self, periods: Sequence[_Period]) -> Iterator[Clock]:
-        kept: dict[int, _Session] = {}
+        kept: dict[int, Session] = {}
         for session in self.said:
             n = _which(periods, session.at, kept)
             if n is not None:
@@ -271,7 +274,7 @@ class _Kind:
         return end_of_day(shifted(day, first, shift, calendar) or day, calendar.zone)
 
     def _judge(
-        self, cycle: str, start: int, terms: Sequence[Terms], session: _Session | None
+        self, cycle: str, start: int, terms: Sequence[Terms], session: Session | None
     ) -> Clock | None:
         held = session is not None and session.agreed_by is None
         run = Run(
@@ -293,7 +296,7 @@ class _Kind:
         return clock
 
 
-def _which(periods: Sequence[_Period], at: int, kept: Mapping[int, _Session]) -> int | None:
+def _which(periods: Sequence[_Period], at: int, kept: Mapping[int, Session]) -> int | None:
     """The period that a session counts for: the earliest still due, else the one around it."""
     late = None
     for n, period in enumerate(periods):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select, update
 
 from rules.decision import CaseRow, JournalEntry, Kind, State, StepKind, StepRow
 from schemas.time import Instant
@@ -95,6 +95,20 @@ class CaseQueries(Queries):
         query = query.where(conflict_case.c.state.in_(states), opened)
         return self.connection.execute(query).scalar_one()
 
+    def cases_at(self, at: Instant, partner: str | None = None) -> list[CaseRow]:
+        """Cases that had been opened by an instant of the past and may not have been over then.
+
+        Left out are those that are over and of which nothing happened, or was decided, later.
+        """
+        c = conflict_case.c
+        decided_later = exists().where(step.c.case_id == c.case_id, step.c.decided_at > at)
+        query = _CASES.where(
+            *_filters(partner, None, None, at),
+            or_(c.state.in_(STANDING), c.changed_at > at, decided_later),
+        )
+        rows = self.connection.execute(query.order_by(c.opened_at, c.case_id))
+        return [_case(row) for row in rows.mappings()]
+
     def standing_cases(
         self, kind: Kind, partner_ids: Collection[str] | None = None
     ) -> list[CaseRow]:
@@ -132,6 +146,15 @@ class CaseQueries(Queries):
         c = step.c
         query = select(c.case_id).where(c.kind == StepKind.WATCHED, c.decided_at > since)
         return set(self.connection.execute(query).scalars())
+
+    def steps_of_cases(self, case_ids: Iterable[str]) -> dict[str, list[StepRow]]:
+        """The steps of these cases in the order in which they were taken, by case id."""
+        found: dict[str, list[StepRow]] = {}
+        for piece in chunks(case_ids):
+            query = select(step).where(step.c.case_id.in_(piece)).order_by(step.c.n, step.c.key)
+            for row in self.connection.execute(query).mappings():
+                found.setdefault(row["case_id"], []).append(_step(row))
+        return found
 
     def journal(self, key: str) -> list[JournalEntry]:
         """The whole events kept for a subject, in order of effective time."""

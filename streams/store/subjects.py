@@ -1,6 +1,6 @@
 """Subjects, what is due for them, and the occurrences that patterns count."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from rules.decision import Kind, Occurrence, SubjectRow
+from rules.subjects import subject_key
 from schemas.time import WEEK, Instant
 from streams.store import bulk, bulk_postgres
 from streams.store.errors import LostRace
@@ -27,6 +28,8 @@ from streams.store.tables import conflict_case, guard, occurrence, subject
 # The advisory lock of PostgreSQL that everybody who decides shares: "deciding" in eight letters.
 _DECIDING = int.from_bytes(b"deciding")
 _COLUMNS = [subject.c[name] for name in bulk.COLUMNS]
+#: Subjects that are read at a time where all of a kind are wanted.
+_PAGE = 1_000
 
 
 #: The guard of all disruptions.
@@ -86,6 +89,23 @@ class SubjectQueries(Queries):
             )
             found |= {row.case_id: bulk.subject_row(row[:-1]) for row in rows}
         return found
+
+    def subjects_of_kind(self, kind: Kind, partner_id: str | None = None) -> Iterator[SubjectRow]:
+        """Every subject of a kind, of one partner or of all, in the order of their keys.
+
+        Keys begin with the kind and the partner, so no row of another kind or partner is touched.
+        Rows are read a page at a time: however many there are, only a page is held.
+        """
+        begin = f"{kind}:" if partner_id is None else subject_key(kind, partner_id, "")
+        key, end = subject.c.key, begin[:-1] + ";"  # the sign that follows a colon
+        since = key >= begin  # a subject without a name has this very key
+        while True:
+            query = select(*_COLUMNS).where(since, key < end).order_by(key).limit(_PAGE)
+            page = self.connection.execute(query).all()
+            yield from map(bulk.subject_row, page)
+            if len(page) < _PAGE:
+                return
+            since = key > page[-1].key
 
     def due_feeds(self, kind: Kind, until: Instant, limit: int) -> list[SubjectRow]:
         """Subjects of a kind whose silence is proven by `until`, the longest due first.

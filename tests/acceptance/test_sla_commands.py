@@ -1,0 +1,305 @@
+"""What is promised, as the people who type the commands see it: real stores, the whole road."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from detente.cli import cli
+from detente.embedded import Embedded, open_embedded
+from detente.settings import Settings
+from rules.decision import Kind
+from rules.subjects import case_id, subject_key
+from schemas.time import DAY, HOUR, MINUTE, Instant, iso, to_instant
+from streams.outcome import Accepted
+from streams.records import RawRecord
+
+POLICY = """
+rules:
+  - {name: unanswered, when: {breach: first_response}, open_at: management}
+  - {name: late-delivery, when: {delay: "> 48h"}, open_at: management}
+ladders:
+  default:
+    frontline: {notify: account_manager, acknowledge_within: 4h}
+    management: {notify: partnership_manager, acknowledge_within: 2h, resolve_within: 3d}
+    executive: {notify: executive_sponsor, acknowledge_within: 1h}
+partner_tiers: [strategic, standard]
+commitments:
+  strategic:
+    first_response: 2h
+    next_response: 4h
+    resolution: 3d
+    partner_response: 5d
+    overrides:
+      - {when: {severity: high}, resolution: 1d}
+    touchpoints:
+      - {kind: check_in, every: 1w}
+  standard: {first_response: 1d}
+calendars:
+  default: {timezone: Europe/Berlin, hours: {mon-fri: ["09:00-17:00"]}}
+"""
+DIRECTORY = """
+people:
+  anna: {name: Anna Lindner, routes: [{kind: terminal}]}
+  claire: {name: Claire Dubois, routes: [{kind: terminal}]}
+  david: {name: David Okafor, routes: [{kind: terminal}]}
+roles:
+  account_manager: anna
+  partnership_manager: claire
+  executive_sponsor: david
+  operations: anna
+partners:
+  nordlicht: {tier: strategic}
+  kontor: {tier: standard}
+"""
+#: A Monday, 10:00 in Berlin.
+MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
+
+
+class Helpdesk:
+    """A store that was set up on Monday, a clock that is moved by hand, and a keyboard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = MONDAY
+        (folder / "policy.yaml").write_text(POLICY)
+        (folder / "directory.yaml").write_text(DIRECTORY)
+        self.url = f"sqlite:///{folder / 'detente.db'}"
+        settings = Settings(
+            self.url, "127.0.0.1", 0, folder / "policy.yaml", folder / "directory.yaml"
+        )
+        self._opened = open_embedded(settings, self.now)
+        self.embedded: Embedded = self._opened.__enter__()
+        self._events = 0
+
+    def close(self) -> None:
+        self._opened.__exit__(None, None, None)
+
+    def later(self, length: int) -> None:
+        """Let time pass, and decide what falls due in it."""
+        self.now = Instant(self.now + length)
+        while self.embedded.handler.tick(self.now):
+            pass
+
+    def say(self, type_: str, at: int | None = None, **data: Any) -> None:
+        self._events += 1
+        event = {"specversion": "1.0", "id": f"e{self._events}", "source": "/helpdesk",
+                 "type": type_, "time": iso(self.now if at is None else at),
+                 "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
+        record = RawRecord("desk.jsonl", f"line {self._events}", json.dumps(event).encode())
+        assert isinstance(self.embedded.handler.take([record], self.now)[0], Accepted)
+
+    def ticket(self, name: str, partner: str = "nordlicht", **data: Any) -> None:
+        self.say("ticket.opened", partner_id=partner, ticket_id=name, category="quality", **data)
+
+    def wrote(self, name: str, author: str = "us", kind: str = "reply") -> None:
+        self.say("ticket.message", ticket_id=name, author=author, kind=kind)
+
+    def became(self, name: str, status: str, **data: Any) -> None:
+        self.say("ticket.status", ticket_id=name, status=status, **data)
+
+    def run(self, *args: str) -> Result:
+        env = {"DETENTE_DB": self.url, "DETENTE_ACTOR": "claire", "COLUMNS": None}
+        return CliRunner(env=env).invoke(cli, list(args), obj=lambda: self.now)
+
+    def ok(self, *args: str) -> str:
+        result = self.run(*args)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def document(self, *args: str) -> Any:
+        return json.loads(self.ok(*args, "--json"))
+
+    def clocks(self, *args: str) -> list[tuple[str, str, str]]:
+        """Subject, metric and state of each clock of `detente sla`, touchpoints left out."""
+        return [
+            (clock["subject"]["name"], clock["metric"], clock["state"])
+            for clock in self.document("sla", *args)["clocks"]
+            if not clock["metric"].startswith("touchpoint:")
+        ]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helpdesk]:
+    # Nothing of this is in the folder in which commands look for policy.yaml.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    helpdesk = Helpdesk(tmp_path)
+    yield helpdesk
+    helpdesk.close()
+
+
+def ticket_case(name: str) -> str:
+    return case_id(subject_key(Kind.TICKET, "nordlicht", name))
+
+
+# --- sla ------------------------------------------------------------------------------------------
+
+
+def test_sla_lists_what_runs_the_soonest_due_first(desk: Helpdesk) -> None:
+    desk.ticket("T-1")
+    desk.later(HOUR)
+    desk.ticket("T-2")
+    desk.ticket("T-3", "kontor")
+    assert desk.clocks() == [
+        ("T-1", "first_response", "running"),
+        ("T-2", "first_response", "running"),
+        ("T-3", "first_response", "running"),
+        ("T-1", "resolution", "running"),
+        ("T-2", "resolution", "running"),
+    ]
+    first, *_, last = desk.ok("sla", "--partner", "nordlicht", "--metric", "first_response",
+                              "--metric", "resolution").splitlines()[1:]  # fmt: skip
+    assert first.split("  ")[:4] == [
+        "2026-11-02 12:00 CET", "in 1 h", "running", "first response"
+    ]  # fmt: skip
+    assert "ticket T-1" in first
+    assert "nordlicht (strategic)" in first
+    assert "account manager" in first
+    assert last == "4 clocks."
+
+
+def test_what_is_late_says_by_how_much_and_who_held_it(desk: Helpdesk) -> None:
+    desk.ticket("T-1")
+    desk.later(HOUR)
+    desk.wrote("T-1", "partner")
+    desk.wrote("T-1", "us", "automatic")
+    desk.later(4 * HOUR)
+    output = desk.ok("sla", "--metric", "first_response")
+    assert "3 h late" in output
+    assert "partner asked again" in output
+    assert "1 late, the longest by 3 h." in output
+    (clock,) = desk.document("sla", "--state", "breached", "--metric", "first_response")["clocks"]
+    assert clock["clock"] == f"{ticket_case('T-1')}/first_response/1"
+    assert (clock["breached_at"], clock["late_seconds"]) == ("2026-11-02T11:00:00Z", 3 * 3600)
+    assert (clock["holder"], clock["owed_by"]) == ("account_manager", "us")
+    assert clock["promised_in"] == "commitments.strategic.first_response"
+
+
+def test_the_ladder_s_clocks_run_beside_the_partner_s(desk: Helpdesk) -> None:
+    desk.ticket("T-1")
+    desk.later(2 * HOUR + MINUTE)
+    found = desk.clocks("--tier", "management")
+    assert found == [("T-1", "acknowledge", "running"), ("T-1", "resolve", "running")]
+    assert "acknowledge (management)" in desk.ok("sla", "--metric", "acknowledge")
+    assert desk.clocks("--tier", "standard") == []
+
+
+def test_an_order_with_a_case_has_clocks_and_one_without_has_none(desk: Helpdesk) -> None:
+    for name, promised in (("PO-1", MONDAY - 3 * DAY), ("PO-2", MONDAY + 3 * DAY)):
+        desk.say("order.placed", MONDAY - 5 * DAY, order_id=name, promised_at=iso(promised),
+                 lines=[{"sku": "cup", "quantity": 1}])  # fmt: skip
+    desk.later(0)
+    assert desk.clocks() == [
+        ("PO-1", "acknowledge", "running"), ("PO-1", "resolve", "running")
+    ]  # fmt: skip
+
+
+def test_a_pause_says_what_it_waits_for(desk: Helpdesk) -> None:
+    desk.ticket("T-1")
+    desk.wrote("T-1")
+    desk.later(HOUR)
+    desk.became("T-1", "waiting_on_partner")
+    desk.later(HOUR)
+    assert desk.clocks() == [
+        ("T-1", "partner_response", "running"),
+        ("T-1", "resolution", "paused"),
+    ]
+    output = desk.ok("sla", "--state", "paused")
+    assert "waiting on partner since 2026-11-02 11:00 CET" in output
+    assert "the partner" in desk.ok("sla", "--metric", "partner_response")
+
+
+def test_as_of_gives_what_was_listed_then(desk: Helpdesk) -> None:
+    then: list[tuple[str, Any]] = []
+
+    def look() -> None:
+        then.append((iso(desk.now), desk.document("sla")["clocks"]))
+        desk.later(MINUTE)  # what happens at the very instant has happened by then
+
+    desk.ticket("T-1")
+    look()
+    desk.later(HOUR)
+    desk.ticket("T-2", severity="high")
+    desk.wrote("T-2")
+    look()
+    desk.later(2 * HOUR)  # T-1 is late, and its case asks management
+    look()
+    desk.say("case.acknowledged", case_id=ticket_case("T-1"), actor="claire")
+    desk.later(HOUR)
+    desk.wrote("T-1")
+    desk.became("T-1", "waiting_on_partner")
+    look()
+    desk.later(DAY)
+    desk.became("T-1", "resolved")
+    desk.became("T-2", "closed")
+    desk.later(7 * DAY)
+    look()
+    assert desk.clocks() == []
+    for at, listed in then:
+        assert desk.document("sla", "--as-of", at)["clocks"] == listed, at
+    assert {c["metric"] for _, listed in then for c in listed} >= {"acknowledge", "resolution"}
+
+
+def test_as_of_takes_a_day_as_its_end_in_the_zone_of_the_house(desk: Helpdesk) -> None:
+    desk.later(3 * DAY)
+    assert desk.document("sla", "--as-of", "2026-11-03")["as_of"] == "2026-11-03T23:00:00Z"
+    assert desk.document("sla", "--as-of", "2026-11-03 12:00")["as_of"] == "2026-11-03T11:00:00Z"
+    assert desk.ok("sla", "--as-of", "2026-11-03").startswith("As of 2026-11-04 00:00 CET:")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("2026-11-09", "yet to come"), ("yesterday", "write a day")]
+)
+def test_as_of_refuses_what_is_no_past(desk: Helpdesk, written: str, said: str) -> None:
+    result = desk.run("sla", "--as-of", written)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_settled_tickets_are_shown_to_who_asks_for_their_state(desk: Helpdesk) -> None:
+    desk.ticket("T-1")
+    desk.later(HOUR)
+    desk.wrote("T-1")
+    desk.became("T-1", "resolved")
+    desk.later(HOUR)
+    assert desk.clocks() == []
+    assert desk.clocks("--state", "met") == [
+        ("T-1", "first_response", "met"), ("T-1", "resolution", "met")
+    ]  # fmt: skip
+    desk.wrote("T-1", "partner")
+    assert desk.clocks() == [("T-1", "next_response", "running")]
+
+
+def test_a_name_that_nobody_has_is_said(desk: Helpdesk) -> None:
+    output = desk.ok("sla", "--partner", "nordlich")
+    assert "No clock matches." in output
+    assert "nordlicht" in output
+    assert "There is no tier gold; tiers are strategic, standard" in desk.ok(
+        "sla", "--tier", "gold"
+    )
+
+
+def test_many_tickets_are_read_by_the_page_and_no_order_is(
+    desk: Helpdesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.store.subjects._PAGE", 2)
+    for n in range(5):
+        desk.ticket(f"T-{n}")
+    desk.ticket("T-9", "kontor")
+    desk.say("order.placed", order_id="PO-1", promised_at=iso(MONDAY + DAY),
+             lines=[{"sku": "cup", "quantity": 1}])  # fmt: skip
+    with desk.embedded.store.reading() as tx:
+        every = [row.key for row in tx.subjects_of_kind(Kind.TICKET)]
+        theirs = [row.key for row in tx.subjects_of_kind(Kind.TICKET, "nordlicht")]
+        plan = tx.connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT * FROM subject WHERE key > 'ticket:' AND key < 'ticket;' "
+            "ORDER BY key LIMIT 2"
+        ).all()
+    assert every == ["ticket:kontor:T-9", *theirs]
+    assert theirs == [f"ticket:nordlicht:T-{n}" for n in range(5)]
+    assert "SEARCH subject USING INDEX subject_key (key>? AND key<?)" in plan[0][-1]
