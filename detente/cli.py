@@ -48,6 +48,9 @@ _CASES = {
 }
 _PROMISES = {
     "sla": _Entry("sla", "sla", "List the clocks that run, soonest due first."),
+    "touchpoints": _Entry(
+        "touchpoints", "touchpoints", "Show the sessions that partners are promised."
+    ),
 }
 _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),

@@ -1,6 +1,7 @@
 """What is promised, as the people who type the commands see it: real stores, the whole road."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -303,3 +304,43 @@ def test_many_tickets_are_read_by_the_page_and_no_order_is(
     assert every == ["ticket:kontor:T-9", *theirs]
     assert theirs == [f"ticket:nordlicht:T-{n}" for n in range(5)]
     assert "SEARCH subject USING INDEX subject_key (key>? AND key<?)" in plan[0][-1]
+
+
+# --- touchpoints ----------------------------------------------------------------------------------
+
+
+def test_touchpoints_tells_held_missed_skipped_and_next(desk: Helpdesk) -> None:
+    # Watched since Monday, 2 November at ten: the first whole week begins on the 9th.
+    assert desk.document("touchpoints")["touchpoints"][0]["next_due"] == "2026-11-13T23:00:00Z"
+    desk.later(8 * DAY)
+    desk.say("touchpoint.held", kind="check_in", note="Anna was late")
+    assert desk.document("touchpoints")["touchpoints"][0]["next_due"] == "2026-11-20T23:00:00Z"
+    desk.later(14 * DAY)  # nobody called in the week of the 16th
+    desk.say("touchpoint.skipped", kind="check_in", agreed_by="Mme Petit")
+    desk.later(8 * DAY)
+    output = desk.ok("touchpoints", "--partner", "nordlicht")
+    (line,) = [line for line in output.splitlines() if line.startswith("nordlicht")]
+    assert re.split(" {2,}", line) == [
+        "nordlicht (strategic)", "check in", "1w", "2026-11-10", "2026-12-04 (in 2 d)",
+        "1, last due 2026-11-20, not held", "2026-11-24 (Mme Petit)",
+    ]  # fmt: skip
+    assert output.splitlines()[-1] == "1 partner; 1 missed."
+    (found,) = desk.document("touchpoints")["touchpoints"]
+    assert (found["owed"], found["met"]) == (4, 1)
+    assert found["missed"][0]["due"] == "2026-11-20T23:00:00Z"
+    assert found["skipped"] == [
+        {"at": "2026-11-24T09:00:00Z", "agreed_by": "Mme Petit", "note": None}
+    ]
+    (clock,) = desk.document("sla", "--metric", "touchpoint", "--state", "running")["clocks"]
+    assert clock["due"] == found["next_due"] == "2026-12-04T23:00:00Z"
+
+
+def test_a_session_that_was_held_late_says_so(desk: Helpdesk) -> None:
+    desk.later(13 * DAY)
+    desk.say("touchpoint.held", kind="check_in")  # on Sunday; the week's last day was Friday
+    assert "due 2026-11-13, held 34 h late" in desk.ok("touchpoints")
+
+
+def test_a_partner_without_promised_sessions_is_named(desk: Helpdesk) -> None:
+    assert "kontor is promised no session." in desk.ok("touchpoints", "--partner", "kontor")
+    assert "Did you mean kontor?" in desk.ok("touchpoints", "--partner", "kontorr")
