@@ -4,6 +4,7 @@ that checks tokens, signatures, tickets and blocks as Slack does."""
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -545,6 +546,41 @@ async def test_a_connection_that_ends_is_opened_again(office: Office, abruptly: 
         )
     await office.click(message, ACK)
     assert (await office.answer()).endswith("it is yours.")
+
+
+async def test_slack_is_acknowledged_while_the_writer_is_busy(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    busy = threading.Event()
+    work = asyncio.create_task(office.service._writer.call(busy.wait, WAIT))
+    try:
+        await office.click(message, ACK)  # returns with Slack's acknowledgement
+        await office.click(message, "detente_resolve")
+        await office.until(lambda: office.slack.views)  # nor does a form wait for the writer
+        assert office.said == []
+    finally:
+        busy.set()
+    await work
+    assert (await office.answer()).endswith("it is yours.")
+
+
+async def test_a_connection_that_slack_refuses_is_tried_again_and_no_secret_is_logged(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    [message] = await office.conflict("PO-1")
+    office.slack.token_error = "account_inactive"
+    await office.slack.disconnect()
+    await office.slack.until(lambda: [
+        call for call in office.slack.refused("account_inactive")
+        if call.method == "apps.connections.open"
+    ], WAIT)  # fmt: skip
+    office.slack.token_error = None
+    await asyncio.wait_for(office.slack.connected(), WAIT)
+    await office.click(message, ACK)
+    assert (await office.answer()).endswith("it is yours.")
+    assert "No Socket Mode connection: Slack answered account_inactive" in caplog.text
+    for secret in (office.slack.bot_token, office.slack.app_token):
+        assert secret not in caplog.text
 
 
 async def test_what_cannot_be_read_is_acknowledged_and_harms_nothing(office: Office) -> None:
