@@ -190,7 +190,12 @@ class Case:
         if times > 1:
             key = f"{key}/{times}"  # up, down and up again is told twice
         taken = self.document.taken.get(key)
-        fresh = taken is None or taken.withdrawn_at is not None
+        fresh = (
+            taken is None
+            or taken.withdrawn_at is not None
+            # Nobody decides what has not happened yet: what was decided then was something else.
+            or (taken.decided_at < at != taken.at)
+        )
         self.state = transitions.after(self.state, kind) or self.state
         step = Step(
             kind,

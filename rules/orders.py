@@ -356,7 +356,8 @@ class Order(Facts):
             line.complete_at = None
         for delivery in sorted(self._deliveries.values(), key=lambda d: (d.at, d.version)):
             self.final_at = delivery.at if delivery.final else None
-            for part in delivery.parts or ():
+            # What names its line goes there first, and what names an article fills the others.
+            for part in sorted(delivery.parts or (), key=lambda part: part.line_id is None):
                 self._deliver(part, delivery.at)
             if delivery.final and delivery.parts is None:
                 for line in self.lines:

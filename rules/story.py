@@ -481,7 +481,12 @@ class _Story(Case):
                 taken[step.key] = known
             else:
                 taken[step.key] = Taken(
-                    step.decided_at, step.due, step.resolve_due, self.tell, shadow=step.shadow
+                    step.decided_at,
+                    step.due,
+                    step.resolve_due,
+                    self.tell,
+                    shadow=step.shadow,
+                    at=step.at,
                 )
                 news.append(step)
         withdrawn: list[str] = []
@@ -489,7 +494,7 @@ class _Story(Case):
             if key in taken:
                 continue
             # What people did stays on record, even about a case that never should have been.
-            stays = key.startswith(_RETRACTED_BY_COMPARISON) or key in self._command_keys()
+            stays = key.startswith(_RETRACTED_BY_COMPARISON) or self._is_of_command(key)
             if known.withdrawn_at is None and not stays:
                 withdrawn.append(key)
                 taken[key] = known._replace(withdrawn_at=self.now)
@@ -536,9 +541,10 @@ class _Story(Case):
             if not any(step.kind is not StepKind.COMMENTED for step in self.steps):
                 self.state = None
 
-    def _command_keys(self) -> set[str]:
+    def _is_of_command(self, key: str) -> bool:
         said = self.document.contributions
-        return {step_key(c.type.partition(".")[2], c) for c in said if _is_command(c)}
+        keys = {step_key(c.type.partition(".")[2], c) for c in said if _is_command(c)}
+        return key in keys or key.rpartition(":")[0] in keys  # one that moved it names the tier
 
     def _was_opened(self, withdrawn: Sequence[str]) -> bool:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)

@@ -455,6 +455,8 @@ class Taken(NamedTuple):
     withdrawn_at: int | None = None
     shadow: bool = False
     """Whether only the redirect target was told."""
+    at: int | None = None
+    """The effective time that it had when it was decided."""
 
 
 class Document(NamedTuple):

@@ -59,7 +59,7 @@ def obey(case: Case, command: Contribution, at: int) -> None:
             case.policy = case.world.policies.at(at)
             if case.rank >= 0:
                 case.set_tier(min(case.rank, len(case.policy.tiers) - 1))
-            case.step(
+            step = case.step(
                 StepKind.MOVED,
                 key,
                 at,
@@ -68,6 +68,8 @@ def obey(case: Case, command: Contribution, at: int) -> None:
                 note=said.note,
             )
             if case.state in transitions.TICKING and case.parent is None:
+                # Nobody is late by a policy that did not hold for the case before.
+                case.clock_base = max(step.at, step.decided_at)
                 acknowledged = case.state is State.ACKNOWLEDGED
                 case.compute_dues()
                 if acknowledged:

@@ -148,3 +148,30 @@ def test_a_new_policy_sets_deadlines_for_what_still_goes_on() -> None:
     assert life.folded.case is not None
     assert life.folded.case.tier == "executive"
     assert life.folded.case.opened_at == began
+
+
+def test_a_delivered_article_does_not_take_the_place_of_a_line_that_is_named() -> None:
+    named = {"sku": "nut", "quantity": "5", "line_id": "2", "promised_at": iso(START)}
+    parts = [{"sku": "nut", "quantity": "10"}, {"line_id": "2", "quantity": "5"}]
+    assert lived(ORDER, placed(NUT, named), delivered(0, lines=parts)).folded.case is None
+
+
+def test_an_opening_that_moves_past_its_decision_is_decided_and_told_anew() -> None:
+    about = {"partner_id": "C", "order_id": "O1"}
+    terms = {"promised_at": iso(START), "lines": [NUT]}
+    came = about | {"delivery_id": "D1", "final": True}
+    said = [
+        Said("order.placed", START, about | terms),
+        Said("delivery.completed", START + 25 * GRID, came | {"delivered_at": iso(START)}),
+        Said("delivery.completed", START + 31 * GRID, came),  # no, it came only now
+    ]
+    life = Life("order:C:O1", one_policy())
+    order, *deliveries = contributions(numbered(said), life.world, life.key)
+    life.take([order], START)
+    life.tick(START + 9 * GRID)
+    assert [s.at for s in life.folded.steps] == [START + 8 * GRID]
+    now = START + 32 * GRID
+    life.take(deliveries, now)
+    (opening,) = life.folded.steps
+    assert (opening.at, opening.decided_at, opening.due) == (now - GRID, now, now + GRID)
+    assert life.folded.effects[0].step == opening.key
