@@ -10,7 +10,7 @@ from rules.recipients import Recipients, directory_problems
 from schemas.directory import Directory
 from schemas.documents import MAX_DOCUMENT_BYTES, Document, DocumentError, read_document
 from schemas.mapping import Mapping
-from schemas.policy import ROLES, Policy
+from schemas.policy import ROLES, WATCH, Policy
 from schemas.time import Instant, iso
 from streams.relay import House
 from streams.store import Transaction, Version
@@ -93,6 +93,7 @@ def read_directory(body: bytes, name: str, policy: CompiledPolicy) -> DirectoryF
         policy.calendars,
         (*ROLES, *policy.document.roles),
         policy.partner_tiers,
+        (WATCH, *policy.document.tiers),
     )
     if problems := [document.problem(path, message) for path, message in found]:
         raise DocumentError(problems)

@@ -71,7 +71,7 @@ class TierReport:
 
 def _key(person: str, route: Route) -> str:
     # Only the digest: a url carries tokens.
-    text = f"{len(person)}:{person}{route.model_dump_json()}"
+    text = f"{len(person)}:{person}{route.bare().model_dump_json(exclude_defaults=True)}"
     return _KEY + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

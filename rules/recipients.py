@@ -354,14 +354,15 @@ def directory_problems(
     calendars: Iterable[str],
     roles: Iterable[str],
     partner_tiers: Iterable[str],
+    tiers: Iterable[str] = (),
 ) -> Iterator[tuple[Path, str]]:
     """Every name in the directory that leads nowhere, and every entry that cannot be meant.
 
-    `calendars`, `roles` and `partner_tiers` are the names that the policy knows. Gives path and
-    message, for `schemas.documents.Document.problem`.
+    `calendars`, `roles`, `partner_tiers` and the escalation `tiers` are the names that the policy
+    knows. Gives path and message, for `schemas.documents.Document.problem`.
     """
     named = tuple(dict.fromkeys((DEFAULT_CALENDAR, *calendars)))
-    check = _Names(tuple(directory.people), named, tuple(roles), tuple(partner_tiers))
+    check = _Names(tuple(directory.people), named, tuple(roles), tuple(partner_tiers), tuple(tiers))
     for person_id, person in directory.people.items():
         yield from check.person(person_id, person)
     for partner_id, partner in directory.partners.items():
@@ -380,6 +381,7 @@ class _Names:
     calendars: tuple[str, ...]
     roles: tuple[str, ...]
     partner_tiers: tuple[str, ...]
+    tiers: tuple[str, ...]
 
     def person(self, person_id: str, person: Person) -> Iterator[tuple[Path, str]]:
         path: Path = ("people", person_id)
@@ -388,6 +390,9 @@ class _Names:
         if person.quiet_hours is not None and _outside("UTC", person.quiet_hours) is None:
             message = "quiet all day: only urgent things would ever arrive; leave some hours"
             yield (*path, "quiet_hours"), message
+        for number, route in enumerate(person.routes):
+            for n, tier in enumerate(route.tiers):
+                yield from _known((*path, "routes", number, "tiers", n), "tier", tier, self.tiers)
         for number, absence in enumerate(person.absences):
             place: Path = (*path, "absences", number)
             yield from self._stand_in((*place, "stand_in"), person_id, absence.stand_in)

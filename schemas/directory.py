@@ -67,13 +67,35 @@ EmailAddress = Annotated[
 ]
 
 
-class TerminalRoute(Document):
+class RouteDocument(Document):
+    """What every route may say about when it is tried before the person's other routes.
+
+    A route whose conditions do not hold is tried after those whose conditions do: a condition
+    changes the order and silences nobody.
+    """
+
+    tiers: Annotated[
+        tuple[Name, ...], Field(description="Tried first only for these escalation tiers.")
+    ] = ()
+    hours: Annotated[
+        IntervalField | None,
+        Field(description="Tried first only in these hours of local time, e.g. 18:00-08:00."),
+    ] = None
+
+    def bare(self) -> Self:
+        """The route without its conditions: where it leads, whoever gives it and whenever."""
+        if not self.tiers and self.hours is None:
+            return self
+        return self.model_copy(update={"tiers": (), "hours": None})
+
+
+class TerminalRoute(RouteDocument):
     """Messages appear where Detente runs."""
 
     kind: Literal["terminal"]
 
 
-class WebhookRoute(Document):
+class WebhookRoute(RouteDocument):
     """Messages are POSTed as JSON, signed with HMAC-SHA256."""
 
     kind: Literal["webhook"]
@@ -81,7 +103,7 @@ class WebhookRoute(Document):
     secret_env: Annotated[VariableName, Field(description="Environment variable with the secret.")]
 
 
-class SlackRoute(Document):
+class SlackRoute(RouteDocument):
     """Messages go to a channel or, as direct messages, to one Slack user."""
 
     kind: Literal["slack"]
@@ -106,7 +128,7 @@ class SlackRoute(Document):
         return self
 
 
-class EmailRoute(Document):
+class EmailRoute(RouteDocument):
     """Messages are mailed, over the server that the service's settings name."""
 
     kind: Literal["email"]

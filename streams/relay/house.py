@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from rules.calendars import BusinessCalendar
 from rules.deadlines import deadline
 from rules.recipients import DEFAULT_CALENDAR, Recipients
 from schemas.directory import Person, Route
+from schemas.fields import parse_interval
 from schemas.policy import Policy
-from schemas.time import Instant
+from schemas.time import Instant, to_datetime
 from schemas.units import parse_span
 
 
@@ -36,9 +38,24 @@ class House:
         return person if known is None else known.name
 
     def routes(self, person: str) -> tuple[Route, ...]:
-        """Where somebody can be told, in the order to try; () for whoever has left."""
+        """Where somebody can be told, as the directory lists it; () for whoever has left."""
         known = self.recipients.person(person)
-        return known.routes if known is not None and known.active else ()
+        if known is None or not known.active:
+            return ()
+        return tuple(route.bare() for route in known.routes)
+
+    def order(self, person: str, tier: str, now: Instant) -> list[int]:
+        """The numbers of somebody's routes, from 1, in the order to try them now.
+
+        Those whose `tiers` and `hours` hold come first. `tier` is what the message is told as.
+        """
+        known = self.recipients.person(person)
+        if known is None or not known.active:
+            return []
+        local = to_datetime(now, ZoneInfo(self.zone(person)))
+        minute = local.hour * 60 + local.minute
+        numbers = range(1, len(known.routes) + 1)
+        return sorted(numbers, key=lambda n: not _holds(known.routes[n - 1], tier, minute))
 
     def bundles(self, person: str) -> bool:
         """Whether somebody accepts several things in one message."""
@@ -65,3 +82,13 @@ class House:
         """Somebody's calendar; `default` stands in for one that the policy does not name."""
         name = self.recipients.persons_calendar(person)
         return self.calendars.get(name) or self.calendars.get(DEFAULT_CALENDAR)
+
+
+def _holds(route: Route, tier: str, minute: int) -> bool:
+    """Whether a route is meant for a tier and a minute of the local day."""
+    if route.tiers and tier not in route.tiers:
+        return False
+    if route.hours is None:
+        return True
+    start, end = parse_interval(route.hours)
+    return start <= minute < end if start < end else minute >= start or minute < end

@@ -230,10 +230,9 @@ class Relay:
                 self._drop_person(entry, person, reminder, reason, work, report)
             return
         routes = work.house.routes(person)
-        untried = (n for n, route in enumerate(routes, 1)
-                   if route_name(n, route) not in progress.exhausted)  # fmt: skip
-        number = next(untried, None)
-        if number is None:
+        untried = [n for n in work.house.order(person, effect.tier, work.now)
+                   if route_name(n, routes[n - 1]) not in progress.exhausted]  # fmt: skip
+        if not untried:
             if progress.tries == 0 and effect.kind in FOLLOW_UPS:
                 self._drop_person(entry, person, reminder, Reason.NO_ROUTE, work, report)
             else:
@@ -247,9 +246,9 @@ class Relay:
             effect,
             addressee,
             reminder,
-            number,
-            routes[number - 1],
-            is_last=number == len(routes),
+            untried[0],
+            routes[untried[0] - 1],
+            is_last=len(untried) == 1,
             progress=progress,
         )
         quiet = None if effect.urgent else work.house.recipients.held_until(person, work.now)

@@ -89,7 +89,10 @@ partners:
     ("person", "message"),
     [
         ("{name: A, routes: [{kind: post}]}", "routes[0]: 'kind' is one of 'terminal', 'webhook'"),
-        ("{name: A, routes: [{kind: terminal, url: x}]}", "not known here. Accepted: kind"),
+        (
+            "{name: A, routes: [{kind: terminal, url: x}]}",
+            "not known here. Accepted: tiers, hours, kind",
+        ),
         ("{name: A, routes: [{kind: slack}]}", "names either a channel or a user"),
         (
             "{name: A, routes: [{kind: slack, channel: C024BE91L, user: U061F7AUR}]}",
@@ -103,11 +106,11 @@ partners:
         ),
         (
             "{name: A, routes: [{kind: slack, user: U061F7AUR, token: xoxb-1}]}",
-            "Accepted: kind, channel, user, team, token_env",
+            "Accepted: tiers, hours, kind, channel, user, team, token_env",
         ),
         (
             "{name: A, routes: [{kind: webhook, secret_env: A, url: 'http://x', to: y}]}",
-            "to: not known here. Accepted: kind, url, secret_env",
+            "to: not known here. Accepted: tiers, hours, kind, url, secret_env",
         ),
         ("{name: A, absences: [{from: 2026-01-01}]}", "absences[0].until: required"),
         (
