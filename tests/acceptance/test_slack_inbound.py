@@ -23,7 +23,7 @@ from detente.service import Service
 from detente.settings import Settings
 from rules.decision import CaseRow, State, StepKind, StepRow
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
-from streams.store import Store, Transaction
+from streams.store import OutboxStatus, Store, Transaction
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, Terminal, placed, post, short
 from tests.fakes.slack import Message, SlackServer, validate_blocks, validate_view
 
@@ -297,10 +297,18 @@ async def test_an_old_message_that_is_clicked_says_so_and_is_put_right(office: O
     await office.fill("detente_resolve", message, root_cause="lorry broke down")
     await office.answer()
     await office.until(lambda: message.text.startswith("✅ Resolved"))
+    await office.until(lambda: office.slack.thread("C0MANAGE", message.ts))
+    async with asyncio.timeout(WAIT):
+        while office.look(Transaction.count_outbox).get(OutboxStatus.QUEUED):
+            office.advance(SECOND)
+            await post(office.service)
     message.text, message.blocks, message.attachments = old  # as if no update had ever come
     await office.click(message, ACK, "U0HENRIK")
     assert "the case is resolved already" in await office.answer(1)
     await office.until(lambda: message.text.startswith("✅ Resolved"))
+    assert [p.body["text"][:10] for p in office.slack.posted if p.body["replace_original"]] == [
+        "✅ Resolved"
+    ]
     assert set(message.buttons) == set()
     message.text, message.blocks, message.attachments = old
     await office.click(message, "detente_snooze", "U0HENRIK")  # no form is opened in vain
