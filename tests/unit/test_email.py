@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -22,7 +25,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from detente.channels import open_channels
-from detente.settings import SettingsError
+from detente.embedded import Embedded, open_embedded
+from detente.settings import Settings, SettingsError
 from notifiers.email import (
     EmailNotifier,
     EmailSettingsError,
@@ -33,7 +37,9 @@ from notifiers.email import (
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from schemas.directory import EmailRoute, TerminalRoute
-from schemas.time import HOUR, Instant, to_instant
+from schemas.time import DAY, HOUR, Instant, iso, to_instant
+from streams.records import RawRecord
+from streams.relay import Relay
 from streams.relay.letters import route_name
 
 PASSWORD = "never-to-be-seen"
@@ -459,3 +465,65 @@ async def test_the_service_mails_where_a_server_is_named(mailbox: Mailbox) -> No
 
 def test_records_show_the_address() -> None:
     assert route_name(2, ROUTE) == "2 email claire@example.com"
+
+
+THREAD_POLICY = """
+tiers: [frontline, management]
+rules: [{name: order-impact, when: {impact: "> 5%"}, open_at: management}]
+ladders:
+  default:
+    frontline: {notify: account_manager, acknowledge_within: 4h}
+    management: {notify: partnership_manager, acknowledge_within: 2h}
+partner_tiers: [standard]
+calendars: {default: {timezone: Europe/Berlin, hours: {mon-fri: ["09:00-17:00"]}}}
+"""
+THREAD_DIRECTORY = """
+people:
+  claire: {name: Claire, routes: [{kind: email, address: claire@example.com}]}
+  david: {name: David, routes: [{kind: email, address: david@example.com}]}
+roles: {account_manager: david, partnership_manager: claire, operations: david}
+partners: {kontor: {tier: standard}}
+"""
+
+
+async def test_a_case_is_one_thread_in_each_mailbox(mailbox: Mailbox, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(THREAD_POLICY)
+    (tmp_path / "directory.yaml").write_text(THREAD_DIRECTORY)
+    settings = Settings(f"sqlite:///{tmp_path / 'd.db'}", "127.0.0.1", 0,
+                        tmp_path / "policy.yaml", tmp_path / "directory.yaml")  # fmt: skip
+    with open_embedded(settings, NOW) as embedded:
+
+        async def write(work: Any) -> None:
+            with embedded.store.transaction() as tx:
+                work(tx)
+
+        def say(number: int, type_: str, **data: Any) -> None:
+            event = {"specversion": "1.0", "id": f"e{number}", "source": "/erp", "type": type_,
+                     "time": iso(NOW), "data": data}  # fmt: skip
+            record = RawRecord("erp", str(number), json.dumps(event).encode())
+            [outcome] = embedded.handler.take([record], NOW)
+            assert type(outcome).__name__ == "Accepted", outcome
+
+        relay = Relay(embedded.store.reading, write, embedded.knowledge.house,
+                      {"email": notifier(mailbox)}, Random(1))  # fmt: skip
+        order = {"partner_id": "kontor", "order_id": "PO-1"}
+        lines = [{"sku": "cup", "quantity": 100}]
+        say(1, "order.placed", **order, promised_at=iso(Instant(NOW + DAY)), lines=lines)
+        say(2, "order.impacted", **order, kind="short", quantity=50)
+        await relay.run_once(NOW)
+        say(3, "case.acknowledged", case_id=only_case(embedded), actor="claire")
+        await relay.run_once(Instant(NOW + HOUR))
+    threads: dict[str, list[EmailMessage]] = {}
+    for mail in mailbox.mails:
+        threads.setdefault(mail["To"].addresses[0].addr_spec, []).append(mail)
+    assert len(threads["claire@example.com"]) == 1  # nobody is told of their own change
+    first, second = threads["david@example.com"]
+    assert second["In-Reply-To"] == first["Message-ID"]
+    assert second["Message-ID"] != first["Message-ID"]
+    assert second["Subject"].startswith("[UPDATE")
+
+
+def only_case(embedded: Embedded) -> str:
+    with embedded.store.reading() as tx:
+        [case] = tx.list_cases()
+    return case.case_id
