@@ -51,6 +51,7 @@ _PROMISES = {
     "touchpoints": _Entry(
         "touchpoints", "touchpoints", "Show the sessions that partners are promised."
     ),
+    "evidence": _Entry("evidence", "evidence", "Print what a partner may be told of a case."),
 }
 _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),

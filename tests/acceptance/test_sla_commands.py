@@ -344,3 +344,120 @@ def test_a_session_that_was_held_late_says_so(desk: Helpdesk) -> None:
 def test_a_partner_without_promised_sessions_is_named(desk: Helpdesk) -> None:
     assert "kontor is promised no session." in desk.ok("touchpoints", "--partner", "kontor")
     assert "Did you mean kontor?" in desk.ok("touchpoints", "--partner", "kontorr")
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def breached(desk: Helpdesk) -> Helpdesk:
+    """A ticket that was answered late, waited for the partner, and went up the whole ladder."""
+    desk.ticket("T-1", summary="<b>Anna</b> broke | the *cups*", severity="low")
+    desk.later(HOUR)
+    desk.wrote("T-1", "partner")
+    desk.wrote("T-1", "us", "note")
+    desk.later(2 * HOUR)  # one hour late: the case opens at management
+    case = ticket_case("T-1")
+    desk.say("case.acknowledged", case_id=case, actor="claire", note="the partner exaggerates")
+    desk.say("case.assigned", case_id=case, actor="claire", to="david", note="yours")
+    desk.later(MINUTE)
+    desk.wrote("T-1", "us")
+    desk.became("T-1", "waiting_on_partner")
+    desk.later(4 * HOUR)
+    desk.wrote("T-1", "partner")
+    desk.say("clock.excused", clock_id=f"{case}/first_response/1", actor="david",
+             note="our van burned")  # fmt: skip
+    desk.say("case.escalated", case_id=case, actor="claire", to="executive", note="save us")
+    desk.later(5 * MINUTE)
+    return desk
+
+
+#: Whatever must stay in the house.
+INTERNAL = re.compile(
+    "anna|claire|david|lindner|dubois|okafor|exaggerates|yours|burned|save us|broke|cups"
+    "|frontline|management|executive|strategic|account.manager|escalat|acknowledge|unanswered",
+    re.IGNORECASE,
+)
+
+
+def test_evidence_tells_what_happened_with_counted_and_excluded_time(breached: Helpdesk) -> None:
+    text = breached.ok("evidence", ticket_case("T-1"))
+    assert text.splitlines()[0] == "# nordlicht: ticket T-1"
+    happened = text[text.index("## What happened") : text.index("## Clocks")].splitlines()[2:-1]
+    assert happened == [
+        "- 2026-11-02 10:00 CET: The ticket was opened: category quality, severity low.",
+        "- 2026-11-02 11:00 CET: The partner wrote.",
+        "- 2026-11-02 13:01 CET: We replied.",
+        "- 2026-11-02 13:01 CET: The ticket became: waiting on partner.",
+        "- 2026-11-02 17:01 CET: The partner wrote.",
+    ]
+    clocks = {
+        row.split(" | ")[0]: row.split(" | ")[1:] for row in text.splitlines() if "CET |" in row
+    }
+    assert clocks["| first response"] == [
+        "us", "2 hours", "2026-11-02 10:00 CET", "2026-11-02 12:00 CET", "2026-11-02 13:01 CET",
+        "3 h 1 min", "-", "1 h 1 min late; excused |",
+    ]  # fmt: skip
+    assert clocks["| resolution"] == [
+        "us", "3 days", "2026-11-02 10:00 CET", "2026-11-05 14:00 CET", "-",
+        "3 h 6 min", "4 h", "running |",
+    ]  # fmt: skip
+    assert clocks["| partner response"][:2] == ["the partner", "5 days"]
+    assert (
+        "- resolution: waiting on partner, 2026-11-02 13:01 CET until 2026-11-02 17:01 CET" in text
+    )
+    assert "Business hours: mon-fri 09:00-17:00 (Europe/Berlin)." in text
+    assert "Not counted while we wait for the partner: status update, resolution." in text
+
+
+def test_evidence_tells_nothing_internal(breached: Helpdesk) -> None:
+    case = ticket_case("T-1")
+    # The words are looked for where they are: the case's own page has most of them.
+    assert len(set(INTERNAL.findall(breached.ok("case", case)))) > 8
+    for args in (("evidence", case), ("evidence", case, "--json")):
+        assert not INTERNAL.findall(breached.ok(*args))
+
+
+def test_evidence_in_json_has_the_same(breached: Helpdesk) -> None:
+    document = breached.document("evidence", ticket_case("T-1"))
+    assert [x["what"] for x in document["happened"]][:2] == [
+        "The ticket was opened: category quality, severity low.", "The partner wrote."
+    ]  # fmt: skip
+    (resolution,) = [c for c in document["clocks"] if c["promise"] == "resolution"]
+    assert (resolution["counted_seconds"], resolution["not_counted_seconds"]) == (11_160, 14_400)
+    assert resolution["not_counted"] == [
+        {"from": "2026-11-02T12:01:00Z", "until": "2026-11-02T16:01:00Z",
+         "reason": "waiting on partner"}
+    ]  # fmt: skip
+    (rules,) = document["rules"]
+    assert rules["since"] == "2026-11-02T09:00:00Z"
+
+
+def test_evidence_of_an_order_has_promises_and_what_came(desk: Helpdesk) -> None:
+    lines = [{"sku": "cup_*", "quantity": 10, "unit_price": "777"}]
+    desk.say("order.placed", MONDAY - 5 * DAY, order_id="PO|1", promised_at=iso(MONDAY - 3 * DAY),
+             currency="EUR", lines=lines)  # fmt: skip
+    desk.later(0)
+    case = case_id(subject_key(Kind.ORDER, "nordlicht", "PO|1"))
+    text = desk.ok("evidence", case)
+    assert text.startswith(r"# nordlicht: order PO\|1")  # what comes from outside is no markup
+    row = next(line for line in text.splitlines() if r"cup\_\*" in line and line.startswith("|"))
+    assert "not reported (72 h late)" in row
+    desk.later(HOUR)
+    desk.say("delivery.completed", delivery_id="D-1", order_id="PO|1", final=True,
+             lines=[{"sku": "cup_*", "quantity": 10}])  # fmt: skip
+    text = desk.ok("evidence", case)
+    assert "2026-11-02 11:00 CET (73 h late)" in text
+    assert "Delivery D-1 arrived: 10 cup" in text
+    assert "777" not in text
+    assert "management" not in text
+
+
+def test_evidence_is_about_one_thing_of_one_partner(desk: Helpdesk) -> None:
+    desk.say("disruption.declared", disruption_id="D-1", severity="high", summary="A strike",
+             partner_ids=["nordlicht", "kontor"])  # fmt: skip
+    case = case_id(subject_key(Kind.DISRUPTION, "", "D-1"))
+    result = desk.run("evidence", case)
+    assert result.exit_code == 1
+    assert f"{case} is about a disruption" in result.output
+    assert "there is no case C-000000000000" in desk.run("evidence", "C-000000000000").output
