@@ -130,7 +130,7 @@ def _summary(
     lines = [f"New: {_line(case, house)}" for case in reversed(new)]
     lines += [_line(case, house) for case in reversed(standing)]
     if (more := len(lines) - MOST) > 0:
-        lines = [*lines[:MOST], f"... and {more} more: `detente cases --state watch` lists them"]
+        lines = [*lines[:MOST], f"... and {more} more"]
     step = f"{_KEY}{person}|{day}"
     return Effect(
         effect_id=blake2b(step.encode(), digest_size=12).hexdigest(),
@@ -152,7 +152,8 @@ def _summary(
         text={
             "headline": f"On watch: {len(new)} new, {len(standing)} from before",
             "why": lines,
-            "subject": "what is below the tiers and may grow",
+            # Said here as well: a channel may show fewer lines than there are.
+            "subject": "what is below the tiers; all of it: `detente cases --state watch`",
         },
     )
 
