@@ -26,10 +26,10 @@ run: .venv/.run ## start the service on the example data and keep it serving
 	@exec .venv/bin/detente serve --example $(ARGS)
 
 test: .venv/.dev ## run the tests
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PY) -m pytest -q -n auto --dist worksteal $(ARGS)
 
 thorough: .venv/.dev ## run the tests with more examples and longer runs
-	@$(PY) -m pytest -q --thorough -o faulthandler_timeout=0 $(ARGS)
+	@$(PY) -m pytest -q -n auto --dist worksteal --thorough -o faulthandler_timeout=0 $(ARGS)
 
 lint: .venv/.dev ## check style, types, layers and that generated pages are up to date
 	$(PY) -m ruff check $(SOURCES)
