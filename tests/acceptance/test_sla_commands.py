@@ -326,7 +326,7 @@ def test_sla_fits_the_terminal(desk: Helpdesk, columns: int) -> None:
             "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
     with closing(os.fdopen(ours, "rb", buffering=0)) as terminal:
         process = subprocess.Popen(
-            [sys.executable, "-m", "detente", "sla", *moments],
+            [sys.executable, "-m", "detente", "sla"],
             stdout=theirs,
             stderr=theirs,
             env=env,
