@@ -112,10 +112,12 @@ class Decider:
             else:
                 self._add_one_by_one(key, row, document, fresh, self.virtual)
 
-    def wake(self, row: SubjectRow) -> None:
-        """Fold a subject anew because a deadline of its has come, or its surroundings changed."""
+    def wake(self, row: SubjectRow, *, time_passed: bool = False) -> None:
+        """Fold a subject anew because its surroundings changed, or only a deadline has come."""
         row = self.decision.subjects.get(row.key, row)
-        self._refold(row, read_document(row.document), self.horizon, self.now)
+        self._refold(
+            row, read_document(row.document), self.horizon, self.now, time_passed=time_passed
+        )
 
     def wake_pattern(
         self, key: str, row: SubjectRow | None, pattern: Pattern, occurrences: Sequence[Occurrence]
@@ -141,7 +143,7 @@ class Decider:
             recorded = Instant(item.statement.contribution.recorded)
             horizon = horizon_at(recorded - 1)
             if row is not None and _is_due(row, horizon):
-                self._refold(row, document, horizon, recorded)
+                self._refold(row, document, horizon, recorded, time_passed=True)
                 row = self.decision.subjects[key]
                 document = read_document(row.document)
             self._add(key, row, document, [item], horizon, recorded)
@@ -177,13 +179,21 @@ class Decider:
         else:
             self._store(key, row, document, folded, fresh)
 
-    def _refold(self, row: SubjectRow, document: Document, horizon: Horizon, now: Instant) -> None:
+    def _refold(
+        self,
+        row: SubjectRow,
+        document: Document,
+        horizon: Horizon,
+        now: Instant,
+        *,
+        time_passed: bool,
+    ) -> None:
         if document.contributions and self._pass(
             row.key, row, row.kind, row.partner_id, document, horizon
         ):
             return
         try:
-            folded = self._fold(row.key, document, horizon, now)
+            folded = self._fold(row.key, document, horizon, now, only_news=time_passed)
         except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
             self._put_aside(row, error)
         else:
@@ -273,6 +283,8 @@ class Decider:
         now: Instant,
         pattern: Pattern | None = None,
         occurrences: Sequence[Occurrence] = (),
+        *,
+        only_news: bool = False,
     ) -> Folded:
         return fold(
             key,
@@ -282,6 +294,7 @@ class Decider:
             now,
             tell=self.tell,
             virtual=self.virtual is not None,
+            only_news=only_news,
             pattern=pattern,
             occurrences=occurrences,
         )

@@ -47,10 +47,10 @@ class Folded:
     people_due: int | None
     case: CaseRow | None
     steps: list[StepRow] = field(default_factory=list)
+    """Those to write: all, or with `only_news` those from the first new one on."""
     withdrawn: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     occurrences: list[Occurrence] = field(default_factory=list)
-    reopened_or_settled: State | None = None
 
 
 def make_subject(
@@ -79,16 +79,21 @@ def fold(  # noqa: PLR0913 - each one is something that a fold depends on
     *,
     tell: bool = True,
     virtual: bool = False,
+    only_news: bool = False,
     pattern: Pattern | None = None,
     occurrences: Sequence[Occurrence] = (),
 ) -> Folded:
     """Fold a subject. `now` is the decision time of whatever is decided for the first time.
 
     In a replay (`virtual`) a deadline is decided at its own time, or as soon after as could be.
-    With `tell` False everything is decided and nothing is told, as when history is imported.
-    A pattern comes with its occurrences, which are not part of its document.
+    When nothing but time has passed, `only_news` spares writing the steps before the first new
+    one again: they cannot have changed. With `tell` False everything is decided and nothing is
+    told, as when history is imported. A pattern comes with its occurrences, which are not part of
+    its document.
     """
-    return _Story(key, document, world, horizon, now, tell, virtual, pattern, occurrences).fold()
+    return _Story(
+        key, document, world, horizon, now, tell, virtual, only_news, pattern, occurrences
+    ).fold()
 
 
 class _Story(Case):
@@ -103,6 +108,7 @@ class _Story(Case):
         now: int,
         tell: bool,
         virtual: bool,
+        only_news: bool,
         pattern: Pattern | None,
         occurrences: Sequence[Occurrence],
     ) -> None:
@@ -111,6 +117,7 @@ class _Story(Case):
         self.now = now
         self.tell = tell
         self.virtual = virtual
+        self.only_news = only_news
         self.entries: list[tuple[int, tuple[int, str, str], Contribution | Occurrence]] = sorted(
             [(effective_at(c, zone), version_of(c), c) for c in document.contributions]
             + [(o.at, (o.at, o.subject, ""), o) for o in occurrences],
@@ -520,11 +527,18 @@ class _Story(Case):
             self._feeds_due(feeds),
             self.next_people(),
             case,
-            [self._row(n, step) for n, step in enumerate(self.steps)],
+            self._rows(bool(withdrawn)),
             withdrawn,
             effects,
             self._occurrences(),
         )
+
+    def _rows(self, anything_withdrawn: bool) -> list[StepRow]:
+        first = 0
+        if self.only_news and not anything_withdrawn:
+            fresh = (n for n, step in enumerate(self.steps) if step.fresh)
+            first = next(fresh, len(self.steps))
+        return [self._row(n, self.steps[n]) for n in range(first, len(self.steps))]
 
     def _forget_untold_errors(self) -> None:
         """Drop episodes that opened and proved wrong before anybody heard of them."""

@@ -331,7 +331,7 @@ class Handler:
             if row.kind is Kind.PATTERN:
                 self._wake_pattern(tx, decider, row.key, row)
             else:
-                decider.wake(row)
+                decider.wake(row, time_passed=True)
 
     # -- what subjects do to each other --------------------------------------------------------
 
