@@ -104,6 +104,12 @@ class _Report:
     quantity: Decimal | None
     percent: Decimal | None
 
+    def is_empty(self) -> bool:
+        """Whether it says that nothing is affected, whatever was ordered."""
+        if self.parts is not None:
+            return all(Decimal(part.quantity) == 0 for part in self.parts)
+        return self.quantity == 0 or self.percent == 0
+
 
 _Statement = TypeVar("_Statement", _Delivery, _Report)
 
@@ -546,7 +552,7 @@ class Order(Facts):
         """See Facts. Measured in units, value or lines, as the policy says."""
         if not self.lines:
             # Nothing is known of the order yet, but a report may have said its share itself.
-            shares = [r.percent for r in self._reports.values()]
+            shares = [ZERO if r.is_empty() else r.percent for r in self._reports.values()]
             known = [share for share in shares if share is not None]
             return (
                 min(Decimal(100), sum(known, ZERO))

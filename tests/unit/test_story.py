@@ -175,3 +175,12 @@ def test_an_opening_that_moves_past_its_decision_is_decided_and_told_anew() -> N
     (opening,) = life.folded.steps
     assert (opening.at, opening.decided_at, opening.due) == (now - GRID, now, now + GRID)
     assert life.folded.effects[0].step == opening.key
+
+
+def test_a_report_taken_back_before_the_order_is_known_hides_no_other() -> None:
+    share = {"kind": "short", "impact_percent": "8"}
+    nothing = order("order.impacted", 2, kind="short", quantity="0", report_id="R1")
+    life = lived(ORDER, order("order.impacted", 1, **share), nothing)
+    assert is_standing(life.folded)
+    life = lived(ORDER, order("order.impacted", 1, **share, report_id="R1"), nothing)
+    assert not is_standing(life.folded)
