@@ -9,6 +9,7 @@ withdrawn. So disorder, duplicates, corrections and retraction need no cases of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rules import transitions
 from rules.case import Case, Hit, Step, Subject, step_key
@@ -128,12 +129,10 @@ class _Story(Case):
         subject: Subject = pattern or make_subject(kind, name, partner_id, world, policy)
         super().__init__(key, document, world, horizon, now, policy, subject)
         self.known_since = max((c.recorded for c in document.contributions), default=0)
-        self.outcomes: Mapping[str, int] = {}
 
     # -- the walk ------------------------------------------------------------------------------
 
     def fold(self) -> Folded:
-        self.outcomes = self._final_outcomes()
         feeds = self.feeds
         entries = self.entries
         n = 0
@@ -154,6 +153,9 @@ class _Story(Case):
             elif following is not None and (fires is None or following <= fires):
                 # What happened at the very instant of a deadline is read before it.
                 self.deciding_at = self.now
+                if self.virtual and isinstance(self.subject, Pattern):
+                    # The batch that brought an occurrence must not show in a replay.
+                    self.deciding_at = max(following, self.known_since)
                 end = n
                 while end < len(entries) and entries[end][0] == following:
                     end += 1
@@ -184,7 +186,9 @@ class _Story(Case):
         if self.virtual:
             self.deciding_at = max(at + lag, self.known_since)
 
-    def _final_outcomes(self) -> Mapping[str, int]:
+    @cached_property
+    def outcomes(self) -> Mapping[str, int]:
+        """When what is awaited came in the end; asked for only where that proves a silence."""
         if len(self.entries) < 2 or isinstance(self.subject, Pattern):
             return {}
         final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy)

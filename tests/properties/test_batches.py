@@ -176,6 +176,22 @@ def test_a_step_taken_back_and_taken_again_in_one_batch_stands(empty: Path) -> N
     assert replayed(empty, [trade], interrupt=False) == alone
 
 
+def test_a_pattern_is_decided_when_its_last_order_made_it_one(empty: Path) -> None:
+    trade: list[Said] = []
+    for n in range(1, 5):
+        about = {"partner_id": "D", "order_id": f"O{n}"}
+        promise = {"promised_at": iso(END), "lines": [{"sku": "nut", "quantity": "100"}]}
+        report = {"kind": "quality", "quantity": "3"}
+        trade.append(Said("order.placed", START + n * HOUR, about | promise, id=f"placed-{n}"))
+        trade.append(
+            Said("order.impacted", START + (10 + n) * HOUR, about | report, id=f"report-{n}")
+        )
+    trade.sort(key=lambda said: said.at)
+    alone = replayed(empty, [[said] for said in trade], interrupt=False)
+    assert replayed(empty, [trade], interrupt=False) == alone
+    assert "pattern:D:" in str(alone)
+
+
 @settings(max_examples=settings().max_examples // 4)
 @given(trades(), st.data())
 def test_any_cut_and_any_interruption_end_in_the_same_cases(
