@@ -276,6 +276,25 @@ class Case:
         within = step.document.resolve_within
         self.resolve_due = None if within is None else deadline(self.clock_base, within, calendar)
 
+    def change_dues(self, since: int) -> None:
+        """Count by the policy that holds now: the time already spent counts.
+
+        But nobody is late by a policy that did not hold for the case before: what would have
+        fallen due already is given the whole new time from `since`.
+        """
+        asked = self.clock_base
+        self.compute_dues()
+        ack_due, resolve_due = self.ack_due, self.resolve_due
+        self.clock_base = since
+        self.compute_dues()
+        self.clock_base = asked
+        if ack_due is not None and ack_due > since:
+            self.ack_due = ack_due
+        if resolve_due is not None and resolve_due > since:
+            self.resolve_due = resolve_due
+        if self.state is State.ACKNOWLEDGED:
+            self.ack_due = None
+
     def stop_clocks(self) -> None:
         self.ack_due = self.resolve_due = self.climb_at = None
         self.wake_at = self.paused_at = None

@@ -68,12 +68,7 @@ def obey(case: Case, command: Contribution, at: int) -> None:
                 note=said.note,
             )
             if case.state in transitions.TICKING and case.parent is None:
-                # Nobody is late by a policy that did not hold for the case before.
-                case.clock_base = max(step.at, step.decided_at)
-                acknowledged = case.state is State.ACKNOWLEDGED
-                case.compute_dues()
-                if acknowledged:
-                    case.ack_due = None
+                case.change_dues(max(step.at, step.decided_at))
         case "disputed":
             case.disputed = True
             case.step(

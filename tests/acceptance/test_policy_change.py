@@ -99,3 +99,14 @@ def test_a_case_keeps_its_clocks_until_it_is_moved_to_the_new_policy(story: Time
         Stands("PO-1", State.OPEN, "management", due="2026-11-02 10:00"),
     )
     assert [s.policy for s in story.steps("PO-1")] == ["policy-1", "policy-2"]
+
+
+def test_nobody_is_late_by_a_policy_that_comes_later(story: Timeline) -> None:
+    story.at("2026-11-02 09:00")
+    story.order("PO-1", promised="2026-12-01")
+    story.given(impacted("PO-1", "damaged", quantity="20"))
+    quicker = ladders(management={"acknowledge_within": "1bh"})
+    story.new_policy("2026-11-02 09:20", ladders=quicker)
+    story.at("2026-11-02 10:45")  # an hour has passed, and two had been given
+    story.command("moved", "PO-1", by="opsdesk")
+    story.expect(Stands("PO-1", State.OPEN, "management", due="2026-11-02 11:45"))
