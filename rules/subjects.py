@@ -230,14 +230,6 @@ class Ordered(NamedTuple):
     detail: dict[str, Any]
 
 
-class Occurred(NamedTuple):
-    """For a pattern: one standing subject that it counts."""
-
-    subject: str
-    partner_id: str
-    at: int
-
-
 class Statement(NamedTuple):
     """An event as the core takes it: the subject it is about and what it contributes."""
 

@@ -108,9 +108,27 @@ def _one(desk: Desk, row_id: int) -> RejectedRow:
 
 def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json: bool) -> None:
     kept = rows if limit is None else rows[:limit]
+    with desk.store.reading() as tx:
+        waiting = tx.list_parked(limit)
     if as_json:
         listed = [_document(row) for row in kept]
-        print_json({"at": moment(desk.now), "found": len(rows), "rejected": listed})
+        commands = [
+            {
+                "case_id": parked.case_id,
+                "source": parked.source,
+                "id": parked.event_id,
+                "recorded_at": moment(parked.recorded_at),
+            }
+            for parked in waiting
+        ]
+        print_json(
+            {
+                "at": moment(desk.now),
+                "found": len(rows),
+                "rejected": listed,
+                "waiting_for_a_case": commands,
+            }
+        )
         return
     print_table(
         ("id", "where", "when", "kind", "reason"),
@@ -124,9 +142,21 @@ def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json
             )
             for row in kept
         ],
-        empty="Nothing waits: everything that came in was taken.",
+        empty="Everything that came in was taken."
+        if waiting
+        else "Nothing waits: everything that came in was taken.",
         numbers=("id",),
     )
+    if waiting:
+        say("Commands that wait for a case that does not exist yet; they are taken when it does:")
+        print_table(
+            ("case", "command", "when"),
+            [
+                (p.case_id, f"{p.source} {p.event_id}", ago(p.recorded_at, desk.now))
+                for p in waiting
+            ],
+            empty="",
+        )
     if len(kept) < len(rows):
         say(f"{len(kept)} of {len(rows)}; --limit says how many are shown.")
 

@@ -530,6 +530,22 @@ def test_rejected_input_is_listed_and_shown_safely(shop: Shop) -> None:
     assert "there is no rejected input 99" in shop.refused("rejected", "--show", "99")
 
 
+def test_a_command_that_waits_for_its_case_is_seen_waiting(shop: Shop) -> None:
+    case = case_id(subject_key(Kind.ORDER, "kontor", "PO-9"))
+    event = {"specversion": "1.0", "id": "early", "source": "/desk", "type": "case.acknowledged",
+             "time": iso(shop.now), "data": {"case_id": case, "actor": "claire"}}  # fmt: skip
+    shop.embedded.handler.take([RawRecord("desk", "1", json.dumps(event).encode())], shop.now)
+    listed = shop.ok("rejected")
+    assert "wait for a case that does not exist yet" in listed
+    assert case in listed
+    assert "/desk early" in listed
+    waiting = shop.document("rejected")["waiting_for_a_case"]
+    assert [(row["case_id"], row["id"]) for row in waiting] == [(case, "early")]
+
+    shop.late("PO-9")
+    assert "Nothing waits" in shop.ok("rejected")
+
+
 def test_what_is_understood_now_is_taken_when_it_is_driven_again(shop: Shop) -> None:
     row = reject(shop, event_bytes())
     assert f"{row}: taken\n1 of 1 taken." in shop.ok("rejected", "--retry", str(row))
