@@ -56,6 +56,8 @@ lock: .venv/.dev ## lock the dependencies anew (ARGS=--upgrade for newer version
 	$(LOCK) $(ARGS) --group build pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) --group build --group cluster -c requirements/run.txt pyproject.toml \
 		-o requirements/cluster.txt
+	$(LOCK) $(ARGS) --group peers pyproject.toml \
+		-o requirements/peers.txt
 	$(LOCK) $(ARGS) --group dev -c requirements/cluster.txt pyproject.toml -o requirements/dev.txt
 	@! grep -n '://' requirements/*.txt  # a lock names packages, never the host they came from
 
