@@ -13,12 +13,14 @@ from schemas.directory import Directory
 from schemas.events import CATALOGUE
 from schemas.mapping import Mapping
 from schemas.policy import Policy
+from schemas.report import Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "policy": Policy,
     "directory": Directory,
     "mapping": Mapping,
+    "report": Report,
 }
 
 

@@ -5,10 +5,11 @@ parts must say about each other is checked by `rules.policy`.
 """
 
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from schemas.fields import (
     ClockField,
@@ -260,6 +261,75 @@ class Summary(Document):
     ]
 
 
+Percent = Annotated[
+    Decimal,
+    # YAML reads 99.9 as a binary fraction; the shortest text that means it is what was written.
+    BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value),
+    Field(ge=0, le=100, examples=[95, "99.5"]),
+]
+
+
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class DigestIssue(Document):
+    """When the digest of the week before is issued and sent, and to whom."""
+
+    day: Weekday = Weekday.MON
+    at: ClockField = "07:00"
+    to: Annotated[
+        tuple[Name, ...], Field(min_length=1, description="Roles, or `person:` and a name.")
+    ]
+
+
+class ScorecardIssue(Document):
+    """When the scorecards of the month before are issued and sent, and to whom."""
+
+    day: Annotated[int, Field(ge=1, le=28, description="Of the month.")] = 2
+    at: ClockField = "07:00"
+    to: Annotated[
+        tuple[Name, ...],
+        Field(min_length=1, description="Roles, filled for each partner, or `person:` and a name."),
+    ] = ("account_manager",)
+
+
+class Reporting(Document):
+    """What leadership and account managers read, when, and what it is measured against."""
+
+    timezone: Annotated[
+        str | None, Field(description="Of weeks and months; without it, the default calendar's.")
+    ] = None
+    targets: Annotated[
+        dict[Name, dict[Name, Percent]],
+        Field(
+            description="Percent to reach: partner tier, or `default`, to metric, or `default`. "
+            "Besides the commitments: otif, on_time, in_full, accuracy."
+        ),
+    ] = {}
+    name_people: Annotated[
+        bool, Field(description="Whether reports name people, not only roles.")
+    ] = False
+    delivery_tolerance: Annotated[
+        SpanField, Field(description="How late a delivery may be and still be within tolerance.")
+    ] = parse_span("1d")
+    quantity_tolerance: Annotated[
+        Percent, Field(description="How much of an order may be missing within tolerance.")
+    ] = Decimal(0)
+    digest: Annotated[DigestIssue | None, Field(description="Without it none is sent.")] = None
+    scorecard: Annotated[ScorecardIssue | None, Field(description="Without it none is sent.")] = (
+        None
+    )
+
+
 class Patience(Document):
     """How long Detente waits for input, and how far ahead of now it believes a time stamp."""
 
@@ -298,4 +368,5 @@ class Policy(Document):
     summary: Annotated[
         Summary | None, Field(description="Without it nobody gets a summary of what is on watch.")
     ] = None
+    reporting: Reporting = Reporting()
     patience: Patience = Patience()
