@@ -24,6 +24,7 @@ from pydantic import Field
 import schemas
 from schemas.documents import read_document
 from schemas.fields import Document
+from streams.cluster.settings import KafkaSettings
 
 FILE = "detente.yaml"
 PREFIX = "DETENTE_"
@@ -48,6 +49,8 @@ class SettingsFile(Document):
     port: Annotated[int | None, Field(ge=0, le=65535)] = None
     policy: str | None = None
     directory: str | None = None
+    kafka: KafkaSettings | None = None
+    """Only processes of a cluster look at it."""
 
 
 @dataclass(frozen=True, slots=True)
