@@ -7,6 +7,6 @@ report = await relay.run_once(now)
 from streams.relay.backoff import Backoff
 from streams.relay.house import House
 from streams.relay.reasons import Reason
-from streams.relay.relay import Reading, Relay, RelayReport, Write
+from streams.relay.relay import Reading, Relay, RelayReport, Shift, Write
 
-__all__ = ["Backoff", "House", "Reading", "Reason", "Relay", "RelayReport", "Write"]
+__all__ = ["Backoff", "House", "Reading", "Reason", "Relay", "RelayReport", "Shift", "Write"]

@@ -9,6 +9,10 @@ It picks who, when and how, never what. One pass looks at everything that is due
 4. what came of it, recorded after each message.
 
 A crash between sending and recording leads to a second attempt under the same key (`history`).
+
+Several relays can work at one store (`Shift`): each leases what it is about to tell, and with it
+the case. A relay that was frozen for longer than its lease finds that others went on, and writes
+nothing. Bundles and the pace of a route are each relay's own.
 """
 
 import asyncio
@@ -21,9 +25,10 @@ from random import Random
 from typing import Protocol, assert_never
 
 from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
+from notifiers.report_message import RenderedReport, ReportName, Reports, no_reports
 from rules.decision import CaseRow, EffectKind
 from schemas.directory import Route, SlackRoute
-from schemas.time import Instant, iso
+from schemas.time import MINUTE, Instant, iso
 from streams.relay.addressing import FOLLOW_UPS, Addressee, Addressing, address, is_shadow
 from streams.relay.backoff import Backoff
 from streams.relay.history import NOBODY, History, Progress, key_of, place_of
@@ -32,7 +37,14 @@ from streams.relay.letters import Job, Letter, compose, grouped, route_name
 from streams.relay.overtaken import overtaken
 from streams.relay.reasons import Reason
 from streams.relay.windows import Windows
-from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
+from streams.store import (
+    DeliveryRow,
+    DeliveryStatus,
+    LostRace,
+    OutboxEntry,
+    OutboxStatus,
+    Transaction,
+)
 
 _log = logging.getLogger(__name__)
 _Status = DeliveryStatus
@@ -42,6 +54,18 @@ LIMIT = 5_000
 
 Reading = Callable[[], AbstractContextManager[Transaction]]
 """Opens a transaction that only reads, as `Store.reading` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What a relay needs to work beside others at one store."""
+
+    name: str
+    """No other relay has it, nor had it before."""
+    clock: Callable[[], Instant]
+    lease: int = 2 * MINUTE
+    """Microseconds for which it has what it took; so long what a dead relay held waits. At least
+    twice what one attempt to send can take."""
 
 
 class Write(Protocol):
@@ -101,10 +125,11 @@ class _Pass:
 
 
 class Relay:
-    """Tells people what the outbox holds. One relay for one store.
+    """Tells people what the outbox holds. One relay for one store, or several with a `shift` each.
 
-    `house` gives the policy and directory of the moment. `random` jitters the back-off. With
-    `notify` false nothing leaves: every effect is marked as dropped, for replays.
+    `house` gives the policy and directory of the moment, `reports` the content of stored reports.
+    `random` jitters the back-off. With `notify` false nothing leaves: every effect is marked as
+    dropped, for replays.
     """
 
     def __init__(
@@ -116,7 +141,9 @@ class Relay:
         random: Random,
         *,
         backoff: Backoff | None = None,
+        reports: Reports = no_reports,
         notify: bool = True,
+        shift: Shift | None = None,
     ) -> None:
         self._reading = reading
         self._write = write
@@ -124,7 +151,12 @@ class Relay:
         self._notifiers = notifiers
         self._random = random
         self._backoff = backoff or Backoff()
+        self._reports = reports
         self._notify = notify
+        self._shift = shift
+        self._leased_until = Instant(0)
+        # Effects that another relay may have told already.
+        self._taken_over: set[str] = set()
         self._windows = Windows()
         # Held in memory only: after a restart something is tried early, which does no harm.
         self._wait: dict[str, tuple[Instant, Reason]] = {}
@@ -140,20 +172,94 @@ class Relay:
         self._up_since = self._up_since or now
         self._busy = {route: until for route, until in self._busy.items() if until > now}
         self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
-        while due := self._due(now):
+        try:
+            await self._tell_all(now, report)
+        except LostRace as lost:
+            # What was sent meanwhile may be sent again by whoever has it now, under the same key.
+            _log.warning("This relay was too slow: %s", lost)
+            await self._give_back(done=False)
+        except BaseException:
+            await self._give_back(done=False)
+            raise
+        else:
+            await self._give_back(done=True)
+        with self._reading() as tx:
+            report.next_wake = tx.next_relay_wake(now)
+        return report
+
+    async def _tell_all(self, now: Instant, report: RelayReport) -> None:
+        while due := await self._due(now):
             if not self._notify:
                 await self._drop_all(due, now, report)
             elif not await self._tell(due, now, report):
                 break  # unreachable as long as a pass settles or puts off what it looks at
         while self._notify and await self._remind(now, report):
             pass  # a route that failed for good hands over to the next one at once
-        with self._reading() as tx:
-            report.next_wake = tx.next_relay_wake(now)
-        return report
 
-    def _due(self, now: Instant) -> list[OutboxEntry]:
-        with self._reading() as tx:
-            return tx.outbox_due(now, LIMIT, self._house().ranks())
+    async def _due(self, now: Instant) -> list[OutboxEntry]:
+        ranks = self._house().ranks()
+        if self._shift is None:
+            with self._reading() as tx:
+                return tx.outbox_due(now, LIMIT, ranks)
+        name = self._shift.name
+        return await self._lease(lambda tx, until: tx.lease_outbox(name, now, until, LIMIT, ranks))
+
+    async def _reminders(self, now: Instant) -> list[OutboxEntry]:
+        if self._shift is None:
+            with self._reading() as tx:
+                return tx.reminders_due(now, LIMIT)
+        name = self._shift.name
+        return await self._lease(lambda tx, until: tx.lease_reminders(name, now, until, LIMIT))
+
+    # -- beside other relays -------------------------------------------------------------------
+
+    async def _lease(
+        self, take: Callable[[Transaction, Instant], list[OutboxEntry]]
+    ) -> list[OutboxEntry]:
+        assert self._shift is not None, "only a relay among several leases"
+        until = Instant(self._shift.clock() + self._shift.lease)
+        found: list[OutboxEntry] = []
+
+        def work(tx: Transaction) -> None:
+            if self._leased_until:  # what it has from an earlier pass of this run
+                tx.extend_leases(name, until)
+            found.extend(take(tx, until))
+
+        name = self._shift.name
+        await self._write(work)
+        if found or self._leased_until:
+            self._leased_until = until
+        self._taken_over |= {entry.effect.effect_id for entry in found if entry.taken_over}
+        return found
+
+    async def _hold(self, letter: Letter) -> None:
+        """Keep what is leased for long enough to send a letter. Raises LostRace when it is lost."""
+        shift = self._shift
+        if shift is None or shift.clock() < self._leased_until - shift.lease // 2:
+            return
+        until = Instant(shift.clock() + shift.lease)
+        held: set[int] = set()
+
+        def work(tx: Transaction) -> None:
+            tx.extend_leases(shift.name, until)
+            held.update(tx.leased_by(shift.name))
+
+        await self._write(work)
+        if not held.issuperset(job.seq for job in letter.jobs):
+            raise LostRace(f"what {shift.name} was about to tell has been leased to another relay")
+        self._leased_until = until
+
+    async def _give_back(self, *, done: bool) -> None:
+        """Let others have what was leased; what was left half done is known to them as such."""
+        shift = self._shift
+        if shift is None or not self._leased_until:
+            return
+        self._leased_until = Instant(0)
+        if done:
+            await self._write(lambda tx: tx.release_leases(shift.name))
+        else:
+            now = shift.clock()
+            await self._write(lambda tx: tx.end_leases(shift.name, now))
 
     def _load(self, entries: list[OutboxEntry], now: Instant) -> _Pass:
         case_ids = {e.effect.case_id for e in entries if e.effect.case_id is not None}
@@ -170,7 +276,7 @@ class Relay:
             replace(entry, status=OutboxStatus.DROPPED, reason=Reason.REPLAY.value) for entry in due
         ]
         report.dropped[Reason.REPLAY] += len(due)
-        await self._write(lambda tx: _store(tx, rows, dropped))
+        await self._store(rows, dropped)
 
     # -- what is due for the first time --------------------------------------------------------
 
@@ -280,8 +386,7 @@ class Relay:
     # -- reminders -----------------------------------------------------------------------------
 
     async def _remind(self, now: Instant, report: RelayReport) -> bool:
-        with self._reading() as tx:
-            due = tx.reminders_due(now, LIMIT)
+        due = await self._reminders(now)
         if not due:
             return False
         work = self._load(due, now)
@@ -342,6 +447,7 @@ class Relay:
                     queue += 1
                     self._put_off(letter, turn, work, report)
                 else:
+                    await self._hold(letter)
                     outcome = await self._send(letter, cases, work)
                     self._take_in(letter, outcome, work, report)
             for job in planned.jobs:
@@ -373,12 +479,23 @@ class Relay:
         if notifier is None:
             return Failed(f"no {route.kind} is set up here")
         assert self._up_since is not None, "only a run sends"
-        message = compose(letter, cases, work.house, work.history, work.now, self._up_since)
+        message = compose(
+            letter, cases, work.house, work.history, work.now, self._up_since, self._content
+        )
+        if any(job.effect.effect_id in self._taken_over for job in letter.jobs):
+            message = replace(message, may_have_arrived=True)
         try:
             return await notifier.send(message, route)
         except Exception as error:  # noqa: BLE001 - one broken route must not silence the others
             _log.exception("The %s notifier raised", route.kind)
             return Retry(f"the {route.kind} notifier raised {type(error).__name__}")
+
+    def _content(self, name: ReportName) -> RenderedReport | None:
+        try:
+            return self._reports(name)
+        except Exception:  # noqa: BLE001 - one broken report must not silence everything else
+            _log.exception("The report %s %s cannot be shown", *name)
+            return None
 
     def _take_in(self, letter: Letter, outcome: Outcome, work: _Pass, report: RelayReport) -> None:
         """Write down what came of a letter."""
@@ -578,12 +695,16 @@ class Relay:
         rows, entries = work.rows, list(work.changed.values())
         work.rows, work.changed = [], {}
         if rows or entries:
-            await self._write(lambda tx: _store(tx, rows, entries))
+            await self._store(rows, entries)
 
+    async def _store(self, rows: list[DeliveryRow], entries: list[OutboxEntry]) -> None:
+        name = None if self._shift is None else self._shift.name
 
-def _store(tx: Transaction, rows: list[DeliveryRow], entries: list[OutboxEntry]) -> None:
-    tx.insert_deliveries(rows)
-    tx.update_outbox(entries)
+        def work(tx: Transaction) -> None:
+            tx.update_outbox(entries, name)
+            tx.insert_deliveries(rows)
+
+        await self._write(work)
 
 
 def _row(
@@ -697,8 +818,8 @@ def _sorted_out(
     alone, rest, again = [], [], dict[str, list[Job]]()
     for job in jobs:
         # A list of its own says more than one line of a bundle could.
-        is_list = job.effect.kind is EffectKind.NOTICE and job.effect.case_id is None
-        stays = job.effect.urgent or job.silent or is_list
+        is_report = job.effect.kind is EffectKind.REPORT
+        stays = job.effect.urgent or job.silent or is_report
         goes_alone = stays or not bundles or job.tried_alone
         if goes_alone or (job.key in let_through and job.progress.bundle_id is None):
             alone.append(job)

@@ -4,11 +4,14 @@ Effects of one case to one role are offered in the order in which they were deci
 whose last attempt failed holds the later ones back until it is sent or given up. One that the
 relay put off of its own accord (quiet hours, bundling) does not: something urgent may overtake it.
 
-Where several relays run, each leases what it is about to send. A lease ends by itself, so that what
-a dead relay had taken comes back; until then it holds later entries of its case and role back.
+Where several relays run, each leases what it is about to send, and with it the case: nobody else is
+given anything about a case while one relay is at it, so that its messages keep their order at a
+place that several roles read. A lease ends by itself, so that what a dead relay had taken comes
+back.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +33,9 @@ from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus
 from streams.store.tables import delivery, outbox
+
+#: The advisory lock of PostgreSQL under which one relay at a time leases.
+LEASING = int.from_bytes(b"leasing")
 
 _MUTABLE = (
     "status",
@@ -78,8 +84,20 @@ class OutboxQueries(Queries):
         mine = update(outbox).where(outbox.c.leased_by == relay)
         return self.connection.execute(mine.values(leased_until=until)).rowcount
 
+    def leased_by(self, relay: str) -> set[int]:
+        """The numbers of the entries that a relay has leased and no other has taken since."""
+        return set(
+            self.connection.execute(
+                select(outbox.c.seq).where(outbox.c.leased_by == relay)
+            ).scalars()
+        )
+
+    def end_leases(self, relay: str, now: Instant) -> None:
+        """End the leases of a relay that leaves its work half done: who has it next is told so."""
+        self.extend_leases(relay, now)
+
     def release_leases(self, relay: str) -> None:
-        """Give back what a relay has leased."""
+        """Give back what a relay has leased and has done."""
         mine = update(outbox).where(outbox.c.leased_by == relay)
         self.connection.execute(mine.values(leased_by=None, leased_until=None))
 
@@ -226,14 +244,34 @@ class OutboxQueries(Queries):
     def _lease(
         self, due: Select[Any], relay: str, now: Instant, until: Instant, limit: int
     ) -> list[OutboxEntry]:
-        c = outbox.c
-        is_free = or_(c.leased_by.is_(None), c.leased_by == relay, c.leased_until <= now)
+        c, theirs = outbox.c, outbox.alias("theirs").c
+        # Two that lease at once would not see each other's cases. The other is done in a moment.
+        if self.is_postgres and not self._may_lease():
+            return []
+        held = select(theirs.case_id).where(
+            theirs.leased_by.is_not(None),
+            theirs.leased_by != relay,
+            theirs.leased_until > now,
+            theirs.case_id.is_not(None),
+        )
+        is_free = and_(
+            or_(c.leased_by.is_(None), c.leased_by == relay, c.leased_until <= now),
+            or_(c.case_id.is_(None), c.case_id.not_in(held)),
+        )
         # A relay that waited for another's entries would only find them taken.
-        entries = self._entries(due.where(is_free).limit(limit).with_for_update(skip_locked=True))
+        query = due.where(is_free).limit(limit).with_for_update(skip_locked=True)
+        entries = [
+            replace(_entry(row), taken_over=row["leased_by"] not in {None, relay})
+            for row in self.connection.execute(query).mappings()
+        ]
         for piece in chunks(entry.seq for entry in entries):
             lease = update(outbox).where(c.seq.in_(piece))
             self.connection.execute(lease.values(leased_by=relay, leased_until=until))
         return entries
+
+    def _may_lease(self) -> bool:
+        turn = select(func.pg_try_advisory_xact_lock(LEASING))
+        return bool(self.connection.execute(turn).scalar_one())
 
     def _entries(self, query: Any) -> list[OutboxEntry]:
         return [_entry(row) for row in self.connection.execute(query).mappings()]

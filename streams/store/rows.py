@@ -45,6 +45,8 @@ class OutboxEntry:
     remind_at: Instant | None = None
     reminders_sent: int = 0
     sent_at: Instant | None = None
+    taken_over: bool = False
+    """Another relay was at it and never said how it ended: it may have told. Only of a lease."""
 
 
 class DeliveryStatus(StrEnum):
