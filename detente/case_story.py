@@ -22,6 +22,7 @@ _AS = {
     EffectKind.UPDATE: "of the change",
     EffectKind.RETRACTION: "that it was wrong",
     EffectKind.OPERATIONS: "to see to it",
+    EffectKind.REPORT: "to be read",
 }
 
 

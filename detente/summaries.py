@@ -7,12 +7,12 @@ service that was away at the hour catches up on the same day.
 """
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 
-from rules.decision import CaseRow, Changes, Effect, EffectKind, State
+from rules.decision import CaseRow, Changes, Effect, State
+from rules.effects import report_effect
 from rules.recipients import PERSON, Recipients
 from schemas.fields import parse_clock
-from schemas.policy import WATCH, Mode, Policy
+from schemas.policy import Mode, Policy
 from schemas.time import MINUTE, Instant, end_of_day, to_datetime, to_instant
 from streams.relay import House
 from streams.store import Store, Transaction
@@ -132,29 +132,14 @@ def _summary(
     if (more := len(lines) - MOST) > 0:
         lines = [*lines[:MOST], f"... and {more} more"]
     step = f"{_KEY}{person}|{day}"
-    return Effect(
-        effect_id=blake2b(step.encode(), digest_size=12).hexdigest(),
-        case_id=None,
-        partner_id=None,
-        step=step,
-        kind=EffectKind.NOTICE,
-        role=PERSON + person,
-        tier=WATCH,
-        state=None,
-        urgent=False,
-        shadow=False,
-        at=now,
-        created_at=now,
-        due=None,
-        remind_every=None,
-        remind_at_most=0,
-        actor=None,
-        text={
-            "headline": f"On watch: {len(new)} new, {len(standing)} from before",
-            "why": lines,
-            # Said here as well: a channel may show fewer lines than there are.
-            "subject": "what is below the tiers; all of it: `detente cases --state watch`",
-        },
+    return report_effect(
+        step,
+        PERSON + person,
+        now,
+        f"On watch: {len(new)} new, {len(standing)} from before",
+        why=lines,
+        # Said here as well: a channel may show fewer lines than there are.
+        subject="what is below the tiers; all of it: `detente cases --state watch`",
     )
 
 

@@ -30,6 +30,7 @@ from pydantic import ValidationError
 from notifiers import render
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
+from notifiers.report_message import RenderedReport
 from schemas.directory import EmailRoute, Route
 from schemas.time import to_datetime
 
@@ -293,7 +294,12 @@ def compose(
         mail["Importance"] = "high"
     # Not 8bit: not every server on the way can take it.
     mail.set_content(_text(message, base_url), cte="quoted-printable")
-    mail.add_alternative(_html(message, base_url), subtype="html", cte="quoted-printable")
+    report = message.entries[0].report
+    page = _html(message, base_url) if report is None else _report_page(message, report)
+    mail.add_alternative(page, subtype="html", cte="quoted-printable")
+    if report is not None:
+        # Many mail programs show no drawings inside a mail; a browser shows them in the file.
+        mail.add_attachment(page, subtype="html", cte="base64", filename=_file(message.entries[0]))
     return mail
 
 
@@ -329,6 +335,7 @@ _COLOURS = {
     EntryKind.NOTICE: "#24292f",
     EntryKind.UPDATE: "#24292f",
     EntryKind.RETRACTION: "#1a7f37",
+    EntryKind.REPORT: "#24292f",
 }
 
 
@@ -350,6 +357,19 @@ def _html(message: Message, base_url: str | None) -> str:
         f'<body style="font-family:sans-serif;font-size:14px;color:#24292f">\n{body}\n'
         "</body></html>\n"
     )
+
+
+def _report_page(message: Message, report: RenderedReport) -> str:
+    """The report's own page, with what this reader must know before it."""
+    remarks = "".join(f"<p>{_own(remark)}</p>" for remark in render.remarks(message))
+    start = re.search(r"<body\b[^>]*>", report.html)
+    place = 0 if start is None else start.end()
+    return report.html[:place] + remarks + report.html[place:]
+
+
+def _file(entry: Entry) -> str:
+    name = "-".join(entry.report_name or ("report",))
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", f"detente-{name}")[:100] + ".html"
 
 
 def _alone(entry: Entry, zone: str, base_url: str | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ bundle. The relay fills in everything, so that rendering needs no look into stor
 from dataclasses import dataclass
 from enum import StrEnum
 
+from notifiers.report_message import RenderedReport, ReportName
 from schemas.time import Instant
 
 
@@ -25,6 +26,8 @@ class EntryKind(StrEnum):
     """A case that you were told of was wrong."""
     OPERATIONS = "operations"
     """Whoever runs Detente must see to it."""
+    REPORT = "report"
+    """To be read: a digest, a scorecard, a summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ class Entry:
     """The newest alert or notice that this place was told of the case, where this is another."""
     silent: bool = False
     """Only puts right what stands there already; the reader is told nothing new."""
+    report_name: ReportName | None = None
+    """The stored report that is to be read, for what is one."""
+    report: RenderedReport | None = None
+    """Its content; None as well where it cannot be had (any more)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,15 @@ def title(message: Message) -> str:
     if message.is_bundle:
         return f"{_prefix(message)}{counted(message)}"
     entry = message.entries[0]
-    return f"{_prefix(message)}{label(entry)} {about(entry)}"
+    asked = "" if entry.kind is EntryKind.REPORT else f"{label(entry)} "
+    return f"{_prefix(message)}{asked}{about(entry)}"
 
 
 def text(message: Message) -> str:
     """The whole message, without a line break at its end."""
+    report = message.entries[0].report
+    if report is not None:
+        return "\n".join((*remarks(message), report.text.rstrip()))
     lines = [title(message)]
     if message.is_bundle:
         for entry in message.entries[:MOST_ENTRIES]:
@@ -62,6 +66,14 @@ def text(message: Message) -> str:
     else:
         lines += _long(message.entries[0], message.zone)
     return "\n".join(lines)
+
+
+def remarks(message: Message) -> Iterator[str]:
+    """What a reader must know before a report: whose it is, if it is not their own."""
+    if message.is_shadow:
+        yield title(message)
+    if on_behalf := message.entries[0].on_behalf:
+        yield f"You read this because {plain(on_behalf)}."
 
 
 def _prefix(message: Message) -> str:
@@ -88,6 +100,8 @@ def label(entry: Entry) -> str:
             return f"[RETRACTED{tier}]"
         case EntryKind.OPERATIONS:
             return f"[{urgent}OPERATIONS]"
+        case EntryKind.REPORT:
+            return "[REPORT]"
 
 
 def about(entry: Entry) -> str:
@@ -105,6 +119,7 @@ _PLURALS = {
     EntryKind.UPDATE: ("update", "updates"),
     EntryKind.RETRACTION: ("retraction", "retractions"),
     EntryKind.OPERATIONS: ("matter for operations", "matters for operations"),
+    EntryKind.REPORT: ("report", "reports"),
 }
 
 
@@ -130,6 +145,9 @@ def _long(entry: Entry, zone: str) -> Iterator[str]:
 
 def facts(entry: Entry, zone: str) -> Iterator[tuple[str, str]]:
     """What an entry says, as labels and values; lines after the first of one label have none."""
+    if entry.report_name is not None:
+        kind, key = entry.report_name
+        yield "Report", f"{plain(kind)} {plain(key)}: its content cannot be shown now"
     if entry.partner:
         tier = f" ({plain(entry.partner_tier)})" if entry.partner_tier else ""
         yield "Who", f"{plain(entry.partner)}{tier}"

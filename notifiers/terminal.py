@@ -17,6 +17,7 @@ _STYLES = {
     EntryKind.NOTICE: "bold",
     EntryKind.UPDATE: "bold",
     EntryKind.RETRACTION: "bold green",
+    EntryKind.REPORT: "bold",
 }
 
 

@@ -144,4 +144,5 @@ def _entry(entry: Entry) -> dict[str, object]:
         "reminder": entry.reminder,
         "on_behalf": entry.on_behalf,
         "idempotency_key": entry.idempotency_key,
+        "report": None if entry.report is None else entry.report.document,
     }

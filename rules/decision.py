@@ -146,6 +146,8 @@ class EffectKind(StrEnum):
     """A case that you were told of was wrong."""
     OPERATIONS = "operations"
     """Something that whoever runs Detente must see to."""
+    REPORT = "report"
+    """Something to read: a digest, a scorecard, a summary. It has no tier and asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,10 @@ class Effect:
     actor: str | None
     """Who caused it; nobody is told about a change of their own."""
     text: dict[str, object]
-    """`headline`, `why` (lines), `subject`, `partner`, `exposure`, `next`: what renderers show."""
+    """`headline`, `why` (lines), `subject`, `partner`, `exposure`, `next`: what renderers show.
+
+    That of a stored report names it: `report` is its `kind` and its `key`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,42 @@ def effects_of(step: Step, case: Case) -> list[Effect]:
     return []
 
 
+def report_effect(
+    step: str,
+    role: str,
+    now: Instant,
+    headline: str,
+    *,
+    partner_id: str | None = None,
+    shadow: bool = False,
+    **text: object,
+) -> Effect:
+    """A report for a role; `step` names it, and the same step tells the same role once.
+
+    `text` is what `Effect.text` holds beside the headline: `report` with the `kind` and `key` of a
+    stored one, or `why`, the lines of one that is told as it is.
+    """
+    return Effect(
+        effect_id=blake2b(f"{step}|{role}".encode(), digest_size=12).hexdigest(),
+        case_id=None,
+        partner_id=partner_id,
+        step=step,
+        kind=EffectKind.REPORT,
+        role=role,
+        tier=WATCH,
+        state=None,
+        urgent=False,
+        shadow=shadow,
+        at=now,
+        created_at=now,
+        due=None,
+        remind_every=None,
+        remind_at_most=0,
+        actor=None,
+        text={"headline": headline, **text},
+    )
+
+
 def _was_told_on_its_own(case: Case) -> bool:
     """Whether people were asked about a case that turns out to be part of a disruption."""
     standing = {step.key for step in case.steps}

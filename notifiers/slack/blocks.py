@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.render import about, asks, counted, moment
+from notifiers.render import remarks as remarks_of
+from notifiers.report_message import RenderedReport
 from notifiers.slack.mrkdwn import date, literal, size, value
 from schemas.policy import WATCH
 
@@ -20,6 +22,8 @@ Json = dict[str, Any]
 
 #: A bundle shows so many entries: what Slack takes in one message, and people in one glance.
 MOST_ENTRIES = 20
+#: Slack takes so many blocks in one message.
+MOST_BLOCKS = 50
 #: `chat.update` takes no text of more than 4,000 characters.
 TEXT_LIMIT = 3_900
 
@@ -151,6 +155,17 @@ def bundle(message: Message, base_url: str | None = None) -> Rendered:
     return _rendered(title, _look(first)[1], body, lines)
 
 
+def report_messages(message: Message, report: RenderedReport) -> list[Rendered]:
+    """A report as one message and, where it is long, what follows in its thread."""
+    title = _title(message.entries[0])
+    remarks = [value(remark, 1_000) for remark in remarks_of(message)]
+    blocks = [*([_context(remarks)] if remarks else []), *report.blocks]
+    pages = [blocks[n : n + MOST_BLOCKS] for n in range(0, len(blocks), MOST_BLOCKS)] or [[]]
+    texts = [_fallback((title, *report.text.splitlines()))]
+    texts += [_fallback([f"{title} ({n} of {len(pages)})"]) for n in range(2, len(pages) + 1)]
+    return [Rendered(text, page, []) for text, page in zip(texts, pages, strict=True)]
+
+
 # --- the parts of one case ------------------------------------------------------------------------
 
 
@@ -160,6 +175,8 @@ def _look(entry: Entry) -> tuple[str, str]:
         return _SETTLED["retracted"][:2]
     if entry.kind is EntryKind.OPERATIONS:
         return "🛠️", "#8430ce"
+    if entry.kind is EntryKind.REPORT:
+        return "📊", "#1a73e8"
     if entry.state in _SETTLED:
         return _SETTLED[entry.state][:2]
     return _TIERS.get(entry.tier, _OTHER_TIER)
@@ -167,7 +184,8 @@ def _look(entry: Entry) -> tuple[str, str]:
 
 def _title(entry: Entry) -> str:
     icon, _ = _look(entry)
-    return f"{icon} {_shadow(entry)}{_label(entry)}: {about(entry)}"
+    asked = "" if entry.kind is EntryKind.REPORT else f"{_label(entry)}: "
+    return f"{icon} {_shadow(entry)}{asked}{about(entry)}"
 
 
 def _label(entry: Entry) -> str:
@@ -189,6 +207,8 @@ def _label(entry: Entry) -> str:
             return "Update"
         case EntryKind.OPERATIONS:
             return f"{urgent}Operations"
+        case EntryKind.REPORT:
+            return "Report"
 
 
 def _fields(entry: Entry, zone: str) -> Iterator[Json]:
@@ -196,6 +216,9 @@ def _fields(entry: Entry, zone: str) -> Iterator[Json]:
         yield _field("Who", f"{value(entry.partner, 300)}{_partner_tier(entry)}")
     if entry.subject:
         yield _field("What", value(entry.subject, 300))
+    if entry.report_name is not None:
+        name = " ".join(entry.report_name)
+        yield _field("Report", f"{value(name, 200)}: its content cannot be shown now")
     if entry.exposure:
         yield _field("How much", value(entry.exposure, 300))
     if entry.due is not None and _waits(entry):

@@ -6,6 +6,7 @@
 - Each post carries its idempotency key as metadata. When an earlier attempt may have got through,
   the key is looked for before anything is posted again.
 - Slack takes one message a second in a channel: `Sent.rest` asks the relay to keep that pace.
+- A report that is longer than one message goes on in the thread of its first.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
-from notifiers.slack.blocks import Rendered, bundle, case_message, reply
+from notifiers.slack.blocks import Rendered, bundle, case_message, reply, report_messages
 from schemas.directory import Route, SlackRoute
 from schemas.time import DAY, MINUTE, SECOND
 
@@ -128,6 +129,8 @@ class SlackNotifier:
         """Channel to the keys that were found there, with the time stamps."""
         self._changed: dict[str, set[Reference]] = {}
         """The key of a bundle that is under way to the messages that it has changed."""
+        self._posted: dict[str, list[str]] = {}
+        """The key of a report that is under way to the time stamps of its messages."""
 
     async def send(self, message: Message, route: Route) -> Outcome:
         """Post or change what the message asks for, once."""
@@ -181,9 +184,14 @@ class SlackNotifier:
         """The messages that a bundle has changed: it goes on there when it is tried again."""
         return self._changed.setdefault(bundle_key, set())
 
-    def is_done(self, bundle_key: str) -> None:
-        """Forget how far a bundle came."""
-        del self._changed[bundle_key]
+    def posted(self, report_key: str) -> list[str]:
+        """The messages of a report that were posted: it goes on there when it is tried again."""
+        return self._posted.setdefault(report_key, [])
+
+    def is_done(self, key: str) -> None:
+        """Forget how far a bundle or a report came."""
+        self._changed.pop(key, None)
+        self._posted.pop(key, None)
 
 
 class _Attempt:
@@ -199,6 +207,8 @@ class _Attempt:
         if self._message.is_bundle:
             return await self._bundle(channel, base_url)
         entry = self._message.entries[0]
+        if entry.report is not None:
+            return await self._report(channel, report_messages(self._message, entry.report))
         own = _own(entry)
         shown = case_message(entry, self._message, base_url)
         if own is not None and await self._change(own, shown):
@@ -228,6 +238,19 @@ class _Attempt:
         self._notifier.is_done(key)
         return Sent(str(Reference(channel, ts, is_bundle=True)), PACE)
 
+    async def _report(self, channel: str, pages: list[Rendered]) -> Outcome:
+        """Post the next page of a report; the relay comes back for the rest at Slack's pace."""
+        key = self._message.idempotency_key
+        posted = self._notifier.posted(key)
+        number = len(posted)
+        name = f"{key}/{number}" if number else key
+        thread = posted[0] if posted else None
+        posted.append(await self._post(channel, pages[number], thread, loud=False, key=name))
+        if len(posted) < len(pages):
+            return Retry("the rest of the report follows", PACE, own_turn=True)
+        self._notifier.is_done(key)
+        return Sent(str(Reference(channel, posted[0])), PACE)
+
     async def _change(self, reference: Reference, shown: Rendered) -> bool:
         """Change a message in place; False when it is gone or cannot be changed any more."""
         place = {"channel": reference.channel, "ts": reference.ts}
@@ -240,10 +263,16 @@ class _Attempt:
         return True
 
     async def _post(
-        self, channel: str, shown: Rendered, thread_ts: str | None, *, loud: bool
+        self,
+        channel: str,
+        shown: Rendered,
+        thread_ts: str | None,
+        *,
+        loud: bool,
+        key: str | None = None,
     ) -> str:
         """Post unless an earlier attempt did; returns the time stamp that names the message."""
-        key = self._message.idempotency_key
+        key = key or self._message.idempotency_key
         if self._message.may_have_arrived:
             ts = await self._find(channel, thread_ts, key)
             if ts is not None:

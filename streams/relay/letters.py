@@ -6,6 +6,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from notifiers.message import Entry, EntryKind, Message
+from notifiers.report_message import ReportName, Reports, no_reports
 from rules.decision import CaseRow, Effect, EffectKind
 from schemas.directory import EmailRoute, Route, SlackRoute, TerminalRoute, WebhookRoute
 from schemas.time import Instant
@@ -20,6 +21,7 @@ _KINDS = {
     EffectKind.UPDATE: EntryKind.UPDATE,
     EffectKind.RETRACTION: EntryKind.RETRACTION,
     EffectKind.OPERATIONS: EntryKind.OPERATIONS,
+    EffectKind.REPORT: EntryKind.REPORT,
 }
 
 
@@ -148,6 +150,7 @@ def compose(
     history: History,
     now: Instant,
     up_since: Instant,
+    reports: Reports = no_reports,
 ) -> Message:
     """The message of a letter, in the light of the cases as they stand.
 
@@ -156,6 +159,7 @@ def compose(
     """
     person = letter.jobs[0].addressee.person
     attempt = 1 + max(job.progress.tries for job in letter.jobs)
+    entries = (_told(job, job.case(cases), house, history) for job in letter.jobs)
     return Message(
         idempotency_key=letter.key,
         person=person,
@@ -163,9 +167,16 @@ def compose(
         zone=house.zone(person),
         sent_at=now,
         attempt=attempt,
-        entries=tuple(_told(job, job.case(cases), house, history) for job in letter.jobs),
+        entries=tuple(with_content(entry, reports) for entry in entries),
         may_have_arrived=attempt > 1 or any(j.effect.created_at < up_since for j in letter.jobs),
     )
+
+
+def with_content(entry: Entry, reports: Reports) -> Entry:
+    """An entry with what is to be read, if it names a report."""
+    if entry.report_name is None:
+        return entry
+    return replace(entry, report=reports(entry.report_name))
 
 
 def _told(job: Job, case: CaseRow | None, house: House, history: History) -> Entry:
@@ -221,7 +232,16 @@ def entry_of(effect: Effect, case: CaseRow | None, house: House) -> Entry:
         of_reminders=effect.remind_at_most,
         state=None if state is None else state.value,
         owner=None if owner is None else house.name(owner),
+        report_name=_report_name(text.get("report")),
     )
+
+
+def _report_name(said: object) -> ReportName | None:
+    match said:
+        case {"kind": str(kind), "key": str(key)}:
+            return ReportName(kind, key)
+        case _:
+            return None
 
 
 def _str(text: dict[str, object], name: str) -> str | None:

@@ -12,7 +12,7 @@ def overtaken(effect: Effect, case: CaseRow | None, *, newer_waits: bool) -> Rea
     if case is None:
         return None
     match effect.kind:
-        case EffectKind.OPERATIONS:
+        case EffectKind.OPERATIONS | EffectKind.REPORT:
             return None
         case EffectKind.RETRACTION:
             return Reason.OVERTAKEN if newer_waits else None

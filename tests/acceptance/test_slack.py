@@ -18,6 +18,7 @@ import yaml
 from notifiers.memory import MemoryNotifier
 from notifiers.message import Message
 from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
+from notifiers.report_message import RenderedReport, ReportName
 from notifiers.slack import SlackNotifier, from_environment
 from notifiers.slack import notifier as slack_notifier
 from rules.calendars import BusinessCalendar
@@ -107,6 +108,8 @@ class Desk:
             "DETENTE_BASE_URL": "https://detente.example.com",
         }
         self.backoff = Backoff(first=2 * SECOND)
+        self.reports: dict[ReportName, RenderedReport] = {}
+        self.reports_break = False
         self._effects = 0
         self._house: tuple[str, House] | None = None
         self.restart()
@@ -117,7 +120,12 @@ class Desk:
         self.mortal = Mortal(notifier)
         notifiers: Notifiers = {"slack": self.mortal, "terminal": self.terminal}
         self.relay = Relay(self.store.reading, self._commit, self.house, notifiers, Random(1),
-                           backoff=self.backoff)  # fmt: skip
+                           backoff=self.backoff, reports=self._report)  # fmt: skip
+
+    def _report(self, name: ReportName) -> RenderedReport | None:
+        if self.reports_break:
+            raise LookupError(name)
+        return self.reports.get(name)
 
     async def _commit(self, work: Callable[[Transaction], None]) -> None:
         with self.store.transaction() as tx:
