@@ -9,11 +9,10 @@ had the tests that need it are skipped, unless `DETENTE_TEST_REQUIRE` names `pos
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -26,6 +25,7 @@ from sqlalchemy import URL, make_url
 
 from streams.store import migrate
 from streams.store.tables import metadata
+from tests.rigs.ports import free_port
 
 _PATIENCE_S = 60
 _HOW = (
@@ -178,7 +178,7 @@ def _started(programs: Path) -> Iterator[PostgresServer]:
                      if file.exists()]  # fmt: skip
             pytest.fail("\n".join((f"{program} failed:", *files))[-4_000:], pytrace=False)
 
-    port = _free_port()
+    port = free_port()
     settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     waiting = ("-w", "-t", str(_PATIENCE_S))
 
@@ -197,13 +197,6 @@ def _started(programs: Path) -> Iterator[PostgresServer]:
         if (data / "postmaster.pid").exists():
             stop()
         shutil.rmtree(home)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _server_user() -> pwd.struct_passwd | None:

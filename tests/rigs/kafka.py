@@ -1,0 +1,233 @@
+"""A real Apache Kafka for the tests: one node in KRaft mode, from Kafka's own jars.
+
+Maven fetches the jars once (`tests/rigs/kafka/pom.xml`); they are kept in `.kafka_cache`. The
+broker lives in a temporary folder, listens on free loopback ports and ends with the test run, whose
+processes share it. `DETENTE_TEST_KAFKA`, e.g. `127.0.0.1:9092`, names a running one to use instead;
+the tests make topics of their own in it. Where neither can be had the tests that need it are
+skipped, unless `DETENTE_TEST_REQUIRE` names `kafka`.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.ports import free_port
+
+_PATIENCE_S = 120
+_HOW = (
+    "Kafka is not here: install Java 17 or newer and Maven (`java` and `mvn`), or name a running "
+    "broker, e.g. DETENTE_TEST_KAFKA=127.0.0.1:9092"
+)
+_POM = Path(__file__).with_name("kafka") / "pom.xml"
+_CACHE = Path(__file__).parents[2] / ".kafka_cache"
+# Small and quick: one node that nobody else joins, and nothing that has to outlive the machine.
+_JAVA = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+    # A broker that was killed is let in again as soon as its old session has ended.
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
+    "log.cleaner.threads": "1",
+    "log.cleaner.backoff.ms": "100",
+}
+_READY = "Kafka Server started"
+
+
+@dataclass(slots=True)
+class KafkaServer:
+    """A running broker."""
+
+    brokers: str
+    """Where it listens, as `DETENTE_KAFKA_BROKERS` takes it."""
+    stop: Callable[[], None]
+    """Stops a broker of our own as a crash would; does nothing for one that was running."""
+    start: Callable[[], None]
+    """Starts it again on the same port with the same data."""
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """The broker that this run of the tests shares. Stopping it is for tests with their own."""
+    if named := os.environ.get("DETENTE_TEST_KAFKA"):
+        yield KafkaServer(named, _nothing, _nothing)
+        return
+    jars = _jars()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with _shared(folder, jars) as brokers:
+        yield KafkaServer(brokers, _nothing, _nothing)
+
+
+@pytest.fixture
+def kafka_of_my_own() -> Iterator[KafkaServer]:
+    """A broker that a test may stop and start."""
+    home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
+    broker = _Broker(home, _jars())
+    try:
+        broker.start()
+        yield KafkaServer(broker.brokers, broker.stop, broker.start)
+    finally:
+        broker.stop()
+        shutil.rmtree(home)
+
+
+class _Broker:
+    """A broker with its folder: made on its first start."""
+
+    def __init__(self, home: Path, jars: Path) -> None:
+        self._home = home
+        self._command = ("java", *_JAVA, "-cp", f"{jars}/*")
+        self._properties = home / "server.properties"
+        self._said = home / "said"
+        self._process: subprocess.Popen[bytes] | None = None
+        port, controller = free_port(), free_port()
+        self.brokers = f"127.0.0.1:{port}"
+        settings = _SETTINGS | {
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "log.dirs": str(home / "data"),
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        self._run("kafka.tools.StorageTool", "format", "-t", "ZGV0ZW50ZS10ZXN0cy1rYQ", "-c")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [*self._command, "kafka.Kafka", str(self._properties)],
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl+C ends the tests; the fixture ends the broker
+            )
+        never, left = threading.Event(), _PATIENCE_S / 0.05
+        while _READY not in self._said.read_text("utf-8", "replace"):
+            if self._process.poll() is not None or left <= 0:
+                pytest.fail(f"Kafka does not start:\n{self._end()}", pytrace=False)
+            never.wait(0.05)  # nothing tells when a program has written a line to a file
+            left -= 1
+
+    def stop(self) -> None:
+        """Kill it, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _run(self, program: str, *options: str) -> None:
+        done = subprocess.run(
+            [*self._command, program, *options, str(self._properties)],
+            cwd=self._home,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        if done.returncode:
+            pytest.fail(f"{program}:\n{(done.stdout + done.stderr).decode()[-4_000:]}", False)
+
+    def _end(self) -> str:
+        return self._said.read_text("utf-8", "replace")[-4_000:]
+
+
+_STARTED: list[_Broker] = []
+"""What this process started for all; another may end it."""
+
+
+@contextmanager
+def _shared(folder: Path, jars: Path) -> Iterator[str]:
+    """One broker for all processes of a run: the first that asks starts it, the last ends it."""
+    record = folder / "kafka.json"
+    with _locked(folder / "kafka.lock"):
+        known = json.loads(record.read_text()) if record.exists() else None
+        if known is None:
+            home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
+            broker = _Broker(home, jars)
+            broker.start()
+            _STARTED.append(broker)
+            known = {"brokers": broker.brokers, "pid": broker.pid, "home": str(home), "users": 0}
+        record.write_text(json.dumps(known | {"users": known["users"] + 1}))
+    try:
+        yield known["brokers"]
+    finally:
+        with _locked(folder / "kafka.lock"):
+            known = json.loads(record.read_text())
+            known["users"] -= 1
+            record.write_text(json.dumps(known))
+            if known["users"] == 0:
+                record.unlink()
+                os.kill(known["pid"], signal.SIGKILL)
+                for broker in _STARTED:
+                    broker.stop()  # whoever started it takes note of its end
+                shutil.rmtree(known["home"], ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _jars() -> Path:
+    """The folder with Kafka's jars, fetched when the pom has changed since they were."""
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        _cannot(_HOW)
+    _CACHE.mkdir(exist_ok=True)
+    jars = _CACHE / sha256(_POM.read_bytes()).hexdigest()[:12]
+    with _locked(_CACHE / "lock"):
+        if not jars.exists():
+            half = _CACHE / "half"
+            shutil.rmtree(half, ignore_errors=True)
+            done = subprocess.run(
+                ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies",
+                 f"-DoutputDirectory={half}"],
+                capture_output=True, text=True, timeout=5 * _PATIENCE_S, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                _cannot(f"{_HOW}. Maven says: {done.stdout.strip()[-1_000:]}")
+            half.rename(jars)
+    return jars
+
+
+def _cannot(why: str) -> None:
+    if "kafka" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
+
+
+def _nothing() -> None:
+    """For a broker that others use too."""
