@@ -5,6 +5,7 @@ subject, `Decider` folds the subjects, the store commits what changed. Both runt
 every command take this road.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -44,6 +45,8 @@ from streams.outcome import Outcome
 from streams.records import RawRecord, RejectedRecord
 from streams.store import (
     DISRUPTIONS,
+    DOCUMENTS,
+    FenceMove,
     LostRace,
     NextDue,
     Store,
@@ -62,6 +65,21 @@ TICK_BATCH = 1_000
 _SETTLED = (State.RESOLVED, State.CLOSED)
 
 _T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+
+class DocumentsChanged(Exception):  # noqa: N818 - an expected turn, not an error
+    """Policy or directory have changed since they were read: to be decided with the new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FenceMoved:
+    """Nothing was taken: another worker has taken these records."""
+
+
+class _FenceLost(Exception):  # noqa: N818 - an expected turn, not an error
+    """Gives the transaction up."""
 
 
 class _NotAlone(Exception):  # noqa: N818 - an expected turn, not an error
@@ -94,7 +112,9 @@ class Handler:
 
     `horizon` says up to where deadlines may be decided; `hear` is told what was seen of each
     source. With `tell` False nothing is told, as when history is imported. In a replay (`virtual`)
-    each event counts as recorded at its own time, and deadlines fire between events.
+    each event counts as recorded at its own time, and deadlines fire between events. `documents` is
+    the version of the guard DOCUMENTS at which policies and recipients were read, where others may
+    change them: then every call raises DocumentsChanged once they have.
     """
 
     def __init__(
@@ -107,6 +127,7 @@ class Handler:
         *,
         tell: bool = True,
         virtual: bool = False,
+        documents: int | None = None,
     ) -> None:
         self.store = store
         self.virtual = virtual
@@ -115,6 +136,7 @@ class Handler:
         self._hear = hear
         self.world = World(policies, recipients)
         self._disruptions_version = -1
+        self._documents = documents
         with store.reading() as tx:
             self._keep_up(tx)
 
@@ -123,14 +145,33 @@ class Handler:
     def take(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> list[Outcome]:
         """Take a batch: one transaction, committed when this returns; one outcome per record."""
         with uncollected():
-            return self._read_and_take(records, now)
+            return self._read_and_take(records, (), now)
+
+    def take_once(
+        self,
+        records: Sequence[RawRecord | RejectedRecord],
+        moves: Sequence[FenceMove],
+        now: Instant,
+    ) -> list[Outcome] | FenceMoved:
+        """Take a batch of a log that other workers read too: its fences move with it, or nothing.
+
+        Without records only the fences move.
+        """
+        try:
+            with uncollected():
+                return self._read_and_take(records, moves, now)
+        except _FenceLost:
+            return FenceMoved()
 
     def _read_and_take(
-        self, records: Sequence[RawRecord | RejectedRecord], now: Instant
+        self,
+        records: Sequence[RawRecord | RejectedRecord],
+        moves: Sequence[FenceMove],
+        now: Instant,
     ) -> list[Outcome]:
         # A call of its own: when it returns, the batch is gone before the collector looks again.
         batch = self._read(records, now)
-        return self._retrying(lambda alone: self._take(batch, alone=alone))
+        return self._retrying(lambda alone: self._take(batch, moves, alone=alone))
 
     def _read(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> _Batch:
         """Parse the records, and keep of each event only what it says: the whole is far larger."""
@@ -166,11 +207,14 @@ class Handler:
             )
         return batch
 
-    def _take(self, batch: _Batch, *, alone: bool) -> list[Outcome]:
+    def _take(self, batch: _Batch, moves: Sequence[FenceMove], *, alone: bool) -> list[Outcome]:
         now = batch.now
         answers = list(batch.outcomes)
         with self.store.transaction() as tx:
             tx.enter(alone=alone)
+            # First: whoever holds the same records waits here, before the work.
+            if not tx.move_fences(moves):
+                raise _FenceLost
             self._keep_up(tx)
             decider = self._decider(now)
             changes = decider.decision.changes
@@ -543,8 +587,11 @@ class Handler:
         )
 
     def _keep_up(self, tx: Transaction) -> None:
-        """Learn of disruptions that others have taken since."""
-        version = tx.versions([DISRUPTIONS])[DISRUPTIONS]
+        """Learn of disruptions that others have taken since; notice that documents changed."""
+        versions = tx.versions([DISRUPTIONS, DOCUMENTS])
+        if self._documents not in (None, versions[DOCUMENTS]):
+            raise DocumentsChanged
+        version = versions[DISRUPTIONS]
         if version != self._disruptions_version:
             spans = _load_disruptions(tx)
             self.world = World(self.world.policies, self.world.recipients, spans)
@@ -554,8 +601,11 @@ class Handler:
         """Only what was committed may be remembered."""
         self.world = decider.world
         self._disruptions_version += DISRUPTIONS in versions
-        if self._hear is not None and decider.decision.changes.seen:
-            self._hear(decider.decision.changes.seen)
+        changes = decider.decision.changes
+        if self._hear is not None and changes.seen:
+            self._hear(changes.seen)
+        if _log.isEnabledFor(logging.WARNING):
+            _log_decided(changes)
 
     def _retrying(self, run: Callable[[bool], _T]) -> _T:
         alone = False
@@ -568,6 +618,18 @@ class Handler:
             except _NotAlone:
                 alone = True
         return run(alone)
+
+
+def _log_decided(changes: Changes) -> None:
+    for entry in changes.rejected:
+        level = logging.WARNING if entry.kind == "deciding failed" else logging.INFO
+        _log.log(level, "Not taken, %s: %s", entry.position, entry.reason,
+                 extra={"input": entry.input})  # fmt: skip
+    if _log.isEnabledFor(logging.INFO):
+        partners = {case.case_id: case.partner_id for case in changes.cases}
+        for step in changes.steps:
+            ids = {"case": step.case_id, "partner": partners.get(step.case_id)}
+            _log.info("%s, at %s", step.kind, step.tier, extra=ids)
 
 
 def _must_be_alone(tx: Transaction) -> None:

@@ -4,10 +4,11 @@ with Store.open("sqlite:///detente.db") as store:
     with store.transaction() as tx:
         subjects = tx.load_subjects(keys)
         tx.write(decide(subjects))
-        tx.move_fence("events.jsonl", 0, old, new)
+        assert tx.move_fences([FenceMove("orders", 0, old, new)])
 """
 
 from streams.store.errors import LostRace, SchemaError, StoreError, Unavailable
+from streams.store.fences import FenceMove
 from streams.store.rows import (
     STANDING,
     CaseCount,
@@ -24,17 +25,19 @@ from streams.store.rows import (
     Version,
 )
 from streams.store.store import Store, migrate
-from streams.store.subjects import DISRUPTIONS, partner_guard, value_guard
+from streams.store.subjects import DISRUPTIONS, DOCUMENTS, partner_guard, value_guard
 from streams.store.transaction import Transaction
 
 __all__ = [
     "DISRUPTIONS",
+    "DOCUMENTS",
     "STANDING",
     "CaseCount",
     "Counter",
     "DeliveryRow",
     "DeliveryStatus",
     "Feed",
+    "FenceMove",
     "LostRace",
     "NextDue",
     "OutboxEntry",

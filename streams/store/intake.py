@@ -1,4 +1,4 @@
-"""What came in: positions of inputs, what was rejected or parked, counters and feeds."""
+"""What came in: what was rejected or parked, counters and feeds."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -6,33 +6,13 @@ from sqlalchemy import RowMapping, case, delete, insert, select, update
 
 from rules.decision import Parked, Rejected
 from schemas.time import Instant
-from streams.store.errors import LostRace
 from streams.store.queries import IN_LIST, Queries, chunks, values
 from streams.store.rows import Counter, Feed, RejectedRow, RejectedState
-from streams.store.tables import counter, feed, parked, position, rejected
+from streams.store.tables import counter, feed, parked, rejected
 
 
 class IntakeQueries(Queries):
     """Statements about inputs."""
-
-    def position(self, input_name: str, partition: int = 0) -> int | None:
-        """How far an input has been taken: the fence. None before its first batch."""
-        c = position.c
-        query = select(c.offset).where(c.input == input_name, c.partition == partition)
-        return self.connection.execute(query).scalar_one_or_none()
-
-    def move_fence(self, input_name: str, partition: int, old: int | None, new: int) -> None:
-        """Move an input's fence. Raises LostRace when it does not stand at `old`."""
-        c = position.c
-        if old is None:
-            at = {"input": input_name, "partition": partition, "offset": new}
-            moved = self.count(self.insert(position).on_conflict_do_nothing(), [at])
-        else:
-            at_old = (c.input == input_name, c.partition == partition, c.offset == old)
-            statement = update(position).where(*at_old).values(offset=new)
-            moved = self.connection.execute(statement).rowcount
-        if moved != 1:
-            raise LostRace(f"{input_name} partition {partition} no longer stands at {old}")
 
     def list_rejected(
         self,

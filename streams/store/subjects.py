@@ -34,6 +34,8 @@ _PAGE = 1_000
 
 #: The guard of all disruptions.
 DISRUPTIONS = "disruptions"
+#: The guard of policy and directory.
+DOCUMENTS = "documents"
 
 
 def partner_guard(partner_id: str) -> str:
@@ -209,6 +211,10 @@ class SubjectQueries(Queries):
         Those that decide together see each other through the rows that they write. One that looks
         at more than rows can show, such as every case that a disruption may be about, waits until
         it is alone: all others have then ended, and what they wrote is seen.
+    def bump(self, guard_name: str) -> None:
+        """Note that what a guard stands for has changed. Raises LostRace when it changes now."""
+        self._bump(self.versions([guard_name]))
+
         """
         self.is_alone = alone or not self.is_postgres  # SQLite lets in one writer at a time
         if self.is_postgres:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rules.decision import Changes
 from streams.store.administration import AdministrationQueries
 from streams.store.cases import CaseQueries
+from streams.store.fences import FenceQueries
 from streams.store.intake import IntakeQueries
 from streams.store.outbox import OutboxQueries
 from streams.store.subjects import SubjectQueries
@@ -12,7 +13,14 @@ from streams.store.subjects import SubjectQueries
 _NOTHING_COUNTED: Mapping[str, int] = {}
 
 
-class Transaction(SubjectQueries, CaseQueries, OutboxQueries, IntakeQueries, AdministrationQueries):
+class Transaction(
+    SubjectQueries,
+    CaseQueries,
+    OutboxQueries,
+    IntakeQueries,
+    FenceQueries,
+    AdministrationQueries,
+):
     """What one transaction can ask and write. It ends with the `with` block that gave it."""
 
     def write(self, changes: Changes, versions: Mapping[str, int] = _NOTHING_COUNTED) -> None:

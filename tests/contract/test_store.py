@@ -26,6 +26,7 @@ from streams.store import (
     DeliveryRow,
     DeliveryStatus,
     Feed,
+    FenceMove,
     LostRace,
     NextDue,
     OutboxEntry,
@@ -743,32 +744,37 @@ def test_a_bundle_names_the_cases_that_it_told_of(store: Store) -> None:
 
 
 def test_a_fence_moves_only_from_where_it_stands(store: Store, other: Store) -> None:
-    def move(through: Store, partition: int, old: int | None, new: int) -> None:
+    def move(through: Store, *moves: tuple[int, int | None, int]) -> bool:
         with through.transaction() as tx:
-            tx.move_fence("orders", partition, old, new)
+            return tx.move_fences([FenceMove("orders", *move) for move in moves])
 
-    def stands(partition: int) -> int | None:
+    def stand() -> dict[tuple[str, int], int]:
         with store.reading() as tx:
-            return tx.position("orders", partition)
+            return tx.fences(["orders", "tickets"])
 
-    assert stands(0) is None
-    move(store, 0, None, 10)
-    move(store, 1, None, 2**40)
-    assert (stands(0), stands(1)) == (10, 2**40)
-    move(other, 0, 10, 20)
+    assert stand() == {}
+    assert move(store)
+    assert move(store, (1, None, 2**40), (0, None, 10))
+    assert stand() == {("orders", 0): 10, ("orders", 1): 2**40}
+    assert move(other, (0, 10, 20), (2, None, 0))
     for old in (None, 10, 30):
-        with pytest.raises(LostRace):
-            move(store, 0, old, 25)
-    with pytest.raises(LostRace):
-        move(store, 7, 0, 1)
-    assert (stands(0), stands(1), stands(7)) == (20, 2**40, None)
+        assert not move(store, (0, old, 25))
+    assert not move(store, (7, 0, 1))
+    assert stand() == {("orders", 0): 20, ("orders", 1): 2**40, ("orders", 2): 0}
 
 
-def test_a_lost_fence_undoes_the_whole_batch(store: Store) -> None:
+def test_several_fences_count_as_lost_when_one_is(store: Store) -> None:
+    with store.transaction() as tx:
+        assert tx.move_fences([FenceMove("orders", 0, None, 5), FenceMove("orders", 1, None, 5)])
+        assert not tx.move_fences([FenceMove("orders", 0, 5, 6), FenceMove("orders", 1, 4, 6)])
+        assert not tx.move_fences([FenceMove("orders", 0, 6, 7), FenceMove("orders", 2, 0, 7)])
+
+
+def test_a_lost_race_undoes_the_whole_batch(store: Store) -> None:
     def batch() -> None:
         with store.transaction() as tx:
             tx.write(Changes(subjects=[subject("a")], effects=[effect("e1")], accepted=1))
-            tx.move_fence("orders", 0, 5, 6)
+            tx.write(Changes(subjects=[subject("a", version=7)]))
 
     with pytest.raises(LostRace):
         batch()
@@ -919,7 +925,7 @@ def contents(store: Store) -> list[Any]:
             tx.list_parked(),
             tx.counters(),
             tx.feeds(),
-            tx.position("http") or [],
+            tx.fences(["http"]),
             tx.setting("k") or [],
         ]
 
@@ -927,7 +933,7 @@ def contents(store: Store) -> list[Any]:
 def write_everything(store: Store, then: BaseException | None = None) -> None:
     with store.transaction() as tx:
         tx.write(EVERYTHING)
-        tx.move_fence("http", 0, None, 1)
+        assert tx.move_fences([FenceMove("http", 0, None, 1)])
         tx.put_setting("k", "v")
         if then is not None:
             raise then

@@ -159,7 +159,7 @@ def test_an_answered_commit_is_on_disk(tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from rules.decision import Changes, Kind, SubjectRow
-from streams.store import Store
+from streams.store import FenceMove, Store
 
 store = Store.open(sys.argv[1])
 for n in range(3):
@@ -167,7 +167,7 @@ for n in range(3):
         rows = [SubjectRow(f"{n}/{i}", Kind.ORDER, "p", bytes(500), None, None, None, 0, False)
                 for i in range(20_000)]
         tx.write(Changes(subjects=rows))
-        tx.move_fence("orders", 0, n or None, n + 1)
+        assert tx.move_fences([FenceMove("orders", 0, n or None, n + 1)])
         if n == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -180,7 +180,7 @@ def test_a_killed_process_leaves_what_it_committed_and_nothing_else(tmp_path: Pa
     )
     assert done.returncode == -signal.SIGKILL
     with Store.open(address) as store, store.reading() as tx:
-        assert tx.position("orders") == 2
+        assert tx.fences(["orders"]) == {("orders", 0): 2}
         keys = [f"{n}/{i}" for n in range(3) for i in range(20_000)]
         assert len(tx.load_subjects(keys)) == 40_000
 
