@@ -33,8 +33,10 @@ from detente.summaries import Summaries
 from detente.wire import PATH, decode_records, encode_outcomes
 from notifiers.notifier import Notifiers
 from schemas.time import SECOND, Instant
-from streams.handler import Handler
+from streams.health import metrics_page
 from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.metrics import Metrics
+from streams.observed import Observed
 from streams.outcome import Outcome
 from streams.records import Record
 from streams.relay import Relay
@@ -83,7 +85,12 @@ class Service:
         self._port = settings.port
         self._clock = clock
         self._terminal = terminal
-        self._writer = Writer(_Announcing(embedded.handler, self._committed), clock)
+        self._metrics = Metrics()
+        self._metrics.watch_store(
+            embedded.store, embedded.watch.horizon, clock, INFRASTRUCTURE_ERRORS
+        )
+        self._handler = Observed(embedded.handler, self._metrics, self._committed)
+        self._writer = Writer(self._handler, clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
         self._stopping = asyncio.Event()
@@ -193,6 +200,7 @@ class Service:
             return decided, [at for at in ahead if at >= now]
 
         decided, ahead = await self._writer.call(look)
+        self._metrics.decided(decided)
         if decided:
             self._news.set()
             return 0.0
@@ -204,6 +212,7 @@ class Service:
     async def _tell(self) -> float:
         self._news.clear()
         report = await self._relay.run_once(self._clock())
+        self._metrics.told(report)
         if report.next_wake is None:
             return _RELAY_EVERY
         return min(max((report.next_wake - self._clock()) / SECOND, 0.05), _RELAY_EVERY)
@@ -272,7 +281,11 @@ class Service:
             self._writer,
             host=self._host,
             tokens=self._accepted_tokens,
-            routes=[web.post(PATH, self._take_local), *(self._slack.pages if self._slack else ())],
+            routes=[
+                web.post(PATH, self._take_local),
+                metrics_page(self._metrics),
+                *(self._slack.pages if self._slack else ()),
+            ],
             signed_pages=SIGNED_PAGES,
         )
         try:
@@ -309,23 +322,8 @@ class Service:
         return web.Response(body=encode_outcomes(outcomes))
 
     def _take(self, records: Sequence[Record]) -> list[Outcome]:
-        outcomes = self._embedded.handler.take(records, self._clock())
-        self._committed()
-        return outcomes
+        return self._handler.take(records, self._clock())
 
 
 def _refusal(status: int, error: str) -> web.Response:
     return web.json_response({"error": error}, status=status)
-
-
-class _Announcing:
-    """The handler, with a word to the relay after each commit."""
-
-    def __init__(self, handler: Handler, committed: Callable[[], None]) -> None:
-        self._handler = handler
-        self._committed = committed
-
-    def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
-        outcomes = self._handler.take(records, now)
-        self._committed()
-        return outcomes

@@ -7,6 +7,8 @@
 | `--port`      | `DETENTE_PORT`      | `port`          | 8380                          |
 | `--policy`    | `DETENTE_POLICY`    | `policy`        | `policy.yaml` if it exists    |
 | `--directory` | `DETENTE_DIRECTORY` | `directory`     | `directory.yaml` if it exists |
+|               | `DETENTE_LOG`       | `log`           | `text`; or `json`             |
+|               | `DETENTE_LOG_LEVEL` | `log_level`     | `warning`                     |
 
 Without a policy or directory, what the database was last run with is used, else a sample.
 Files, the database's among them, are looked for in the working directory.
@@ -16,7 +18,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import click
 from pydantic import Field
@@ -31,6 +33,8 @@ PREFIX = "DETENTE_"
 DEFAULT_DB = "sqlite:///detente.db"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8380
+LogForm = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 #: The samples lie beside the installed packages.
 EXAMPLES = Path(schemas.__file__).resolve().parents[1] / "examples"
 
@@ -49,6 +53,8 @@ class SettingsFile(Document):
     port: Annotated[int | None, Field(ge=0, le=65535)] = None
     policy: str | None = None
     directory: str | None = None
+    log: LogForm | None = None
+    log_level: LogLevel | None = None
     kafka: KafkaSettings | None = None
     """Only processes of a cluster look at it."""
 
@@ -64,14 +70,25 @@ class Settings:
     policy: Path | None
     """None when nobody named one and there is none here: then the store's, else the sample."""
     directory: Path | None
+    log: LogForm = "text"
+    log_level: LogLevel = "warning"
+
+    @property
+    def database(self) -> str:
+        """The database as messages name it: its URL without the password."""
+        scheme, separator, rest = self.db.partition("://")
+        account, at, place = rest.rpartition("@")
+        return f"{scheme}{separator}{account.partition(':')[0]}{at}{place}"
 
 
 def read_settings(
     flags: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    *,
+    port: int = DEFAULT_PORT,
 ) -> Settings:
-    """Put the settings together. A flag that is None was not given.
+    """Put the settings together. A flag that is None was not given; `port` is the default one.
 
     Raises SettingsError, or DocumentError for a mistake in `detente.yaml`.
     """
@@ -91,15 +108,24 @@ def read_settings(
     return Settings(
         chosen("db") or DEFAULT_DB,
         chosen("host") or DEFAULT_HOST,
-        _port(chosen("port")),
+        _port(chosen("port"), port),
         _document(chosen("policy"), folder, "policy.yaml"),
         _document(chosen("directory"), folder, "directory.yaml"),
+        _one_of("LOG", chosen("log") or "text", LogForm),
+        _one_of("LOG_LEVEL", chosen("log_level") or "warning", LogLevel),
     )
 
 
-def _port(value: Any) -> int:
+def _one_of(name: str, value: str, accepted: Any) -> Any:
+    if value not in get_args(accepted):
+        found = ", ".join(get_args(accepted))
+        raise SettingsError(f"{PREFIX}{name}: found {value!r}; accepted are {found}")
+    return value
+
+
+def _port(value: Any, default: int) -> int:
     if value is None:
-        return DEFAULT_PORT
+        return default
     try:
         port = int(value)
     except ValueError:

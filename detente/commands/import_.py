@@ -259,8 +259,8 @@ def _take_history(
         lock = Lock(settings.db, "detente import --history").acquire(2.0)
     except OccupiedError as holder:
         raise RefusedError(
-            f"{settings.db} is in use by {holder}; stop it first: history is taken on a clock of "
-            "its own"
+            f"{settings.database} is in use by {holder}; stop it first: history is taken on a "
+            "clock of its own"
         ) from None
     now = wall_clock()
     with lock, open_embedded(settings, now) as embedded:

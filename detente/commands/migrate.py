@@ -17,4 +17,4 @@ def migrate(db: str | None) -> None:
 
     settings = read_settings({"db": db})
     store.migrate(settings.db)
-    say(f"{settings.db} has the newest schema")
+    say(f"{settings.database} has the newest schema")

@@ -1,7 +1,7 @@
 """`detente serve`."""
 
 import asyncio
-import logging
+import os
 import signal
 import sys
 
@@ -13,6 +13,7 @@ from detente.output import RefusedError, say
 from detente.service import PortTakenError, Service
 from detente.settings import Settings, db_option, document_options, read_settings
 from streams.intake import UnprotectedBindingError
+from streams.logs import secrets_of, set_up_logs
 
 #: Seconds that a command which writes right now gets to end.
 _PATIENCE = 5.0
@@ -66,11 +67,13 @@ def serve(
         lock = Lock(settings.db, "detente serve").acquire(_PATIENCE)
     except OccupiedError as holder:
         raise RefusedError(
-            f"{settings.db} is in use by {holder}; a database has one service. "
+            f"{settings.database} is in use by {holder}; a database has one service. "
             "Stop that one, or name another database with --db"
         ) from None
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    set_up_logs(
+        json=settings.log == "json",
+        level=settings.log_level,
+        secrets=secrets_of(os.environ, settings.db),
     )
     with lock:
         after = None
@@ -90,7 +93,7 @@ async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> N
 
     def started() -> None:
         established = embedded.established
-        say(f"Database:  {settings.db}")
+        say(f"Database:  {settings.database}")
         say(f"Policy:    {established.policy_from}")
         if established.is_new_policy:
             say("           a new version, in force from now on")

@@ -169,6 +169,16 @@ class OutboxQueries(Queries):
         query = select(outbox.c.status, func.count()).group_by(outbox.c.status)
         return {OutboxStatus(status): n for status, n in self.connection.execute(query)}
 
+    def count_outbox_of(self, status: OutboxStatus) -> int:
+        """How many entries have a status."""
+        query = select(func.count()).where(outbox.c.status == status)
+        return self.connection.execute(query).scalar_one()
+
+    def oldest_queued(self) -> Instant | None:
+        """When the oldest of what waits to be told was decided; None when nothing waits."""
+        query = select(outbox.c.created_at).where(outbox.c.status == OutboxStatus.QUEUED)
+        return self.connection.execute(query.order_by(outbox.c.seq).limit(1)).scalar_one_or_none()
+
     def retry_dead(self, seqs: Collection[int] | None = None) -> int:
         """Queue dead entries again, these or all, as if never tried. Returns how many."""
         fresh = {
