@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import RowMapping, case, delete, insert, select, update
+from sqlalchemy import RowMapping, case, delete, func, insert, select, update
 
 from rules.decision import Parked, Rejected
 from schemas.time import Instant
@@ -25,6 +25,11 @@ class IntakeQueries(Queries):
         if state is not None:
             query = query.where(rejected.c.state == state)
         return [_rejected(row) for row in self.connection.execute(query).mappings()]
+
+    def count_rejected(self) -> int:
+        """How much rejected input waits to be driven again."""
+        query = select(func.count()).where(rejected.c.state == RejectedState.KEPT)
+        return self.connection.execute(query).scalar_one()
 
     def rejected(self, rejected_id: int) -> RejectedRow | None:
         """One piece of rejected input."""

@@ -146,6 +146,12 @@ class SubjectQueries(Queries):
         query = select(func.count()).where(subject.c.kind == kind, due > after, due <= until)
         return self.connection.execute(query).scalar_one()
 
+    def count_people_due(self, after: Instant, until: Instant) -> int:
+        """How many subjects wait for people since after `after` and by `until`."""
+        due = subject.c.people_due
+        query = select(func.count()).where(due > after, due <= until)
+        return self.connection.execute(query).scalar_one()
+
     def order_starts(
         self, partner_id: str, until: Instant, limit: int
     ) -> list[tuple[str, Instant]]:
@@ -205,16 +211,16 @@ class SubjectQueries(Queries):
             found |= {row.name: row.version for row in rows}
         return found
 
+    def bump(self, guard_name: str) -> None:
+        """Note that what a guard stands for has changed. Raises LostRace when it changes now."""
+        self._bump(self.versions([guard_name]))
+
     def enter(self, *, alone: bool) -> None:
         """Enter the store, first thing in a transaction that decides.
 
         Those that decide together see each other through the rows that they write. One that looks
         at more than rows can show, such as every case that a disruption may be about, waits until
         it is alone: all others have then ended, and what they wrote is seen.
-    def bump(self, guard_name: str) -> None:
-        """Note that what a guard stands for has changed. Raises LostRace when it changes now."""
-        self._bump(self.versions([guard_name]))
-
         """
         self.is_alone = alone or not self.is_postgres  # SQLite lets in one writer at a time
         if self.is_postgres:
