@@ -22,7 +22,7 @@ from detente.settings import Settings
 from schemas.time import Instant
 from streams.handler import Handler
 from streams.horizon import FeedWatch, SourceProgress
-from streams.store import Store, Transaction
+from streams.store import DOCUMENTS, Store, Transaction
 
 #: Settings of the store: when the service last said that it lives.
 LAST_ALIVE = "last_alive"
@@ -104,10 +104,14 @@ def establish(store: Store, settings: Settings, now: Instant) -> Established:
         chosen = choose_documents(settings, tx)
     policy, directory = chosen.policy, chosen.directory
     with store.transaction() as tx:
+        tx.enter(alone=True)  # whoever decides next finds the guard moved, and reads anew
+        known = len(tx.policies()) + len(tx.directories())
         is_new = _keep_policy(tx, policy, now)
         newest = tx.directories()
         if not newest or newest[-1].hash != directory.digest:
             tx.add_directory(directory.digest, directory.body, now, now)
+        if len(tx.policies()) + len(tx.directories()) != known:
+            tx.bump(DOCUMENTS)
     with store.reading() as tx:
         policies = stored_policies(tx)
     assert policies is not None, "one has just been kept"
