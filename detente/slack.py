@@ -77,7 +77,7 @@ def listen_to_slack(
         return None
     base_url = environment.get(BASE_URL) or None
     store, knowledge = embedded.store, embedded.knowledge
-    decider = Decider(store, take, knowledge.recipients, knowledge.policy, clock)
+    decider = Decider(store, take, knowledge.recipients, clock)
     talk = Web(session, bot, base_url=base_url, api_url=api_url)
     inbound = Inbound(store, writer, decider, knowledge.house, knowledge.policy, clock, talk)
     socket = SocketMode(session, token, inbound, random, api_url=api_url) if token else None

@@ -144,6 +144,7 @@ class Case:
         self.tier = WATCH
         self.owner: str | None = None
         self.disputed = False
+        self.disputed_by: str | None = None
         self.excused = False
         self.in_shadow = False
         self.parent: DisruptionSpan | None = None

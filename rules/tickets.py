@@ -33,6 +33,11 @@ class Ticket(Facts):
         self._found: dict[int, list[Clock]] = {}
         """The clocks by the instant asked about, until something is taken in."""
 
+    def own(self, at: int, person: str) -> None:
+        """Somebody acknowledged its case at an instant, and owns it from then on."""
+        self._clocks.own(at, person)
+        self._found.clear()
+
     @property
     def began_at(self) -> int | None:
         """When it was opened; None while nobody has said so."""

@@ -7,6 +7,7 @@ from rules import transitions
 from rules.case import Case, step_key
 from rules.decision import State, StepKind
 from rules.subjects import Contribution, Ordered
+from rules.tickets import Ticket
 
 
 def obey(case: Case, command: Contribution, at: int) -> None:
@@ -71,6 +72,7 @@ def obey(case: Case, command: Contribution, at: int) -> None:
                 case.change_dues(max(step.at, step.decided_at))
         case "disputed":
             case.disputed = True
+            case.disputed_by = said.actor
             case.step(
                 StepKind.DISPUTED,
                 key,
@@ -94,11 +96,11 @@ def _remark(case: Case, key: str, at: int, said: Ordered, summary: str) -> None:
 
 def _may_own(case: Case, said: Ordered) -> bool:
     """A recipient of this tier, their stand-in, the owner, or who takes the case over."""
-    return (
-        case.ladder_step().document.notify in said.roles
-        or said.actor == case.owner
-        or bool(said.detail.get("take_over"))
-    )
+    return _is_asked(case, said) or bool(said.detail.get("take_over"))
+
+
+def _is_asked(case: Case, said: Ordered) -> bool:
+    return case.ladder_step().document.notify in said.roles or said.actor == case.owner
 
 
 def _acknowledge(case: Case, key: str, at: int, said: Ordered) -> None:
@@ -115,12 +117,13 @@ def _acknowledge(case: Case, key: str, at: int, said: Ordered) -> None:
             f"{said.actor} is not the {role}, their stand-in or the owner: counted as a comment",
         )
         return
-    if said.detail.get("take_over"):
-        case.owner = said.actor
+    over = "" if _is_asked(case, said) else " and taken over"
+    case.owner = said.actor  # whose word counts says by it that the case is theirs
+    if isinstance(case.subject, Ticket):
+        case.subject.own(at, said.actor)
     case.resume(at)
     case.ack_due = case.wake_at = None
     how = " with others at once" if said.detail.get("bulk") else ""
-    over = " and taken over" if said.detail.get("take_over") else ""
     case.step(
         StepKind.ACKNOWLEDGED,
         key,
@@ -212,14 +215,10 @@ def _decide_dispute(case: Case, key: str, at: int, said: Ordered) -> None:
     if not case.disputed:
         _remark(case, key, at, said, "dispute decided: nobody had disputed the case")
         return
-    if owns:
-        _remark(
-            case,
-            key,
-            at,
-            said,
-            f"{said.actor} owns the case and cannot decide the dispute about it",
-        )
+    if owns or said.actor == case.disputed_by:
+        stake = "owns the case" if owns else "disputes the case"
+        summary = f"{said.actor} {stake} and cannot decide the dispute about it"
+        _remark(case, key, at, said, summary)
         return
     case.disputed = False
     verdict = str(said.detail["verdict"])

@@ -308,7 +308,7 @@ class Command(Data):
 
 
 class CaseAcknowledged(Command):
-    """Somebody owns up to the case. `take_over` makes them its owner."""
+    """Somebody owns up to the case. `take_over`: although others were asked."""
 
     take_over: bool = False
     bulk: bool = False

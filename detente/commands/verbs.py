@@ -96,9 +96,9 @@ def _common(*, note: bool = True) -> Callable[[F], F]:
 
 @click.command()
 @_common()
-@click.option("--take-over", is_flag=True, help="Become the owner, whoever was asked.")
+@click.option("--take-over", is_flag=True, help="Own it although others were asked.")
 def ack(case_ids: tuple[str, ...], take_over: bool, **options: Any) -> None:
-    """Say that you have seen a case and take care of it. This stops the escalation.
+    """Say that a case is yours: you own it from now on, and nobody is asked further.
 
     It counts if you are one of those who were asked, their stand-in, or the owner; from anybody
     else it is kept as a comment, unless you take the case over.

@@ -6,7 +6,7 @@ from rules.clocks.clock import Clock
 from rules.clocks.ladder_clocks import ladder_clocks, terms_from
 from rules.clocks.ticket_clocks import TicketClocks
 from rules.clocks.touchpoint_clocks import touchpoint_clocks
-from rules.decision import Kind, StepRow
+from rules.decision import Kind, StepKind, StepRow
 from rules.orders import effective_at, version_of
 from rules.subjects import Document, split_key
 from rules.world import World
@@ -30,7 +30,7 @@ def clocks_of(
     kind, partner_id, _ = split_key(key)
     found: list[Clock] = []
     if kind is Kind.TICKET:
-        found += ticket_clocks(key, document, world, as_of)
+        found += ticket_clocks(key, document, world, as_of, steps=steps)
     elif kind is Kind.TOUCHPOINTS:
         first = min((c.time for c in document.contributions), default=as_of)
         start = first if since is None else since
@@ -42,8 +42,10 @@ def clocks_of(
     return found
 
 
-def ticket_clocks(key: str, document: Document, world: World, as_of: int) -> list[Clock]:
-    """The clocks of a ticket's commitments at an instant.
+def ticket_clocks(
+    key: str, document: Document, world: World, as_of: int, *, steps: Sequence[StepRow] = ()
+) -> list[Clock]:
+    """The clocks of a ticket's commitments at an instant; `steps` as in `clocks_of`.
 
     Duplicates, by source and id, and the order of the contributions make no difference.
     """
@@ -60,4 +62,8 @@ def ticket_clocks(key: str, document: Document, world: World, as_of: int) -> lis
         if at <= as_of and name not in seen:
             seen.add(name)
             ticket.take(contribution, at)
+    for step in steps:
+        stands = step.withdrawn_at is None and step.at <= as_of
+        if stands and step.kind is StepKind.ACKNOWLEDGED and step.actor is not None:
+            ticket.own(step.at, step.actor)  # whether it counted, the case knows alone
     return list(ticket.clocks(as_of))

@@ -102,19 +102,19 @@ class TicketClocks:
                             or self.opened.severity, c.recorded)  # fmt: skip
             case "case.moved":
                 self._moves.append((at, c.recorded))
-            case "case.assigned" | "case.acknowledged":
-                said = Ordered(*c.data)
-                owner = said.detail.get("to")
-                if c.type == "case.acknowledged":
-                    owner = said.actor if said.detail.get("take_over") else None
-                if owner is not None:
-                    self._owners.append((at, str(owner)))
+            case "case.assigned":
+                self.own(at, str(Ordered(*c.data).detail["to"]))
             case "clock.excused":
                 self._excuse(Ordered(*c.data), at)
             case _:
                 return
         self._spells = None
         self.latest = max(self.latest, at)
+
+    def own(self, at: int, person: str) -> None:
+        """Somebody acknowledged the case at an instant, and it counted."""
+        self._owners.append((at, person))
+        self._owners.sort()
 
     def _trait(self, at: int, category: str | None, severity: str | None, recorded: int) -> None:
         traits = (at, category or self.category, severity or self.severity, recorded)

@@ -12,7 +12,6 @@ import msgspec
 
 from notifiers.slack.blocks import Action
 from rules.decision import CaseRow, State, StepKind, StepRow
-from rules.policy import CompiledPolicy
 from rules.recipients import Recipients
 from schemas.time import Instant
 from streams import outcome as out
@@ -48,11 +47,10 @@ class Decider:
         store: Store,
         take: Take,
         recipients: Recipients,
-        policy: CompiledPolicy,
         clock: Callable[[], Instant],
     ) -> None:
         self._store, self._take, self._clock = store, take, clock
-        self._recipients, self._policy = recipients, policy
+        self._recipients = recipients
 
     def decide(self, orders: Sequence[Order]) -> list[Decided]:
         """Decide orders about different cases together; one answer for each.
@@ -83,10 +81,9 @@ class Decider:
         """A case, and why `actor` cannot do this with it, if so. Only reads: any thread may ask."""
         with self._store.reading() as tx:
             case = tx.case(case_id)
-            steps = tx.steps(case_id)
         if case is None:
             return None, "does not exist"
-        return case, why_not(action, case) or self._owned(action, case, actor, steps)
+        return case, why_not(action, case) or self._owned(action, case, actor)
 
     def _at_once(
         self, order: Order, case: CaseRow | None, steps: Mapping[str, Sequence[StepRow]]
@@ -98,56 +95,27 @@ class Decider:
             return self._told(order, case, step)
         if why := why_not(order.action, case):
             return Decided(order, case, done=False, said=why, is_stale=True)
-        if why := self._owned(order.action, case, order.actor, steps[case.case_id]):
-            owns = self._owner(case, steps[case.case_id]) == order.actor
+        if why := self._owned(order.action, case, order.actor):
+            owns = case.owner == order.actor
             return Decided(order, case, done=False, said=why, is_stale=True, may_take_over=not owns)
         return None
 
-    def _owned(
-        self, action: Action, case: CaseRow, actor: str, steps: Sequence[StepRow]
-    ) -> str | None:
+    def _owned(self, action: Action, case: CaseRow, actor: str) -> str | None:
         """Who has the case, where somebody acknowledges what is acknowledged."""
         if action not in (Action.ACKNOWLEDGE, Action.ACKNOWLEDGE_ALL):
             return None
         if case.state is not State.ACKNOWLEDGED:
             return None
-        owner = self._owner(case, steps)
+        owner = case.owner
         if owner == actor:
             return "is yours already"
         person = None if owner is None else self._recipients.person(owner)
         name = owner if person is None else person.name
         return f"is owned by {name or 'somebody'} already"
 
-    def _owner(self, case: CaseRow, steps: Sequence[StepRow]) -> str | None:
-        if case.owner is not None:
-            return case.owner
-        acknowledged = [step for step in steps if step.kind is StepKind.ACKNOWLEDGED]
-        return acknowledged[-1].actor if acknowledged else None
-
     def _record(self, order: Order, case: CaseRow, now: Instant) -> RawRecord:
-        event = order.event(case, now, self._more(order, case, now))
+        event = order.event(case, now, _more(order.action))
         return RawRecord("slack", order.action.removeprefix("detente_"), msgspec.json.encode(event))
-
-    def _more(self, order: Order, case: CaseRow, now: Instant) -> dict[str, Any]:
-        """An acknowledgement by whoever was asked makes the case theirs: one click owns it.
-
-        From anybody else the core keeps it as a comment, unless they take the case over.
-        """
-        match order.action:
-            case Action.TAKE_OVER:
-                return {"take_over": True}
-            case Action.ACKNOWLEDGE | Action.ACKNOWLEDGE_ALL:
-                bulk = {"bulk": True} if order.action is Action.ACKNOWLEDGE_ALL else {}
-                return bulk | ({"take_over": True} if self._is_asked(order, case, now) else {})
-            case _:
-                return {}
-
-    def _is_asked(self, order: Order, case: CaseRow, now: Instant) -> bool:
-        if case.owner == order.actor:
-            return True
-        ladder = self._policy.ladder(case.partner_tier)
-        role = next((rung.document.notify for rung in ladder if rung.tier == case.tier), None)
-        return role in self._recipients.roles_of(order.actor, case.partner_id or None, now)
 
     def _became(
         self, order: Order, case: CaseRow, outcome: Outcome, steps: Sequence[StepRow]
@@ -173,6 +141,16 @@ class Decider:
         may = asks and case.state is State.OPEN
         said = f"was not changed: {summary}{kept}"
         return Decided(order, case, done=False, said=said, may_take_over=may)
+
+
+def _more(action: Action) -> dict[str, Any]:
+    match action:
+        case Action.TAKE_OVER:
+            return {"take_over": True}
+        case Action.ACKNOWLEDGE_ALL:
+            return {"bulk": True}
+        case _:
+            return {}
 
 
 def _step_of(order: Order, steps: Sequence[StepRow]) -> StepRow | None:
