@@ -42,7 +42,7 @@ from schemas.time import Instant, to_instant
 from streams import outcome as out
 from streams.collector import uncollected
 from streams.outcome import Outcome
-from streams.records import RawRecord, RejectedRecord
+from streams.records import RawRecord, Record, RejectedRecord
 from streams.store import (
     DISRUPTIONS,
     DOCUMENTS,
@@ -65,6 +65,9 @@ TICK_BATCH = 1_000
 _SETTLED = (State.RESOLVED, State.CLOSED)
 
 _T = TypeVar("_T")
+
+Announce = Callable[[Transaction, Changes, Sequence[Record], Instant], None]
+"""Keeps what the changes of a batch tell other programs, in the transaction that writes them."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,10 +117,11 @@ class Handler:
     source. With `tell` False nothing is told, as when history is imported. In a replay (`virtual`)
     each event counts as recorded at its own time, and deadlines fire between events. `documents` is
     the version of the guard DOCUMENTS at which policies and recipients were read, where others may
-    change them: then every call raises DocumentsChanged once they have.
+    change them: then every call raises DocumentsChanged once they have. `announce` is called in
+    each transaction that writes decisions; see `streams.announcements`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what each runtime says differently has a name of its own
         self,
         store: Store,
         policies: PolicyHistory,
@@ -128,6 +132,7 @@ class Handler:
         tell: bool = True,
         virtual: bool = False,
         documents: int | None = None,
+        announce: Announce | None = None,
     ) -> None:
         self.store = store
         self.virtual = virtual
@@ -137,6 +142,7 @@ class Handler:
         self.world = World(policies, recipients)
         self._disruptions_version = -1
         self._documents = documents
+        self._announce = announce
         with store.reading() as tx:
             self._keep_up(tx)
 
@@ -171,7 +177,7 @@ class Handler:
     ) -> list[Outcome]:
         # A call of its own: when it returns, the batch is gone before the collector looks again.
         batch = self._read(records, now)
-        return self._retrying(lambda alone: self._take(batch, moves, alone=alone))
+        return self._retrying(lambda alone: self._take(batch, records, moves, alone=alone))
 
     def _read(self, records: Sequence[RawRecord | RejectedRecord], now: Instant) -> _Batch:
         """Parse the records, and keep of each event only what it says: the whole is far larger."""
@@ -207,7 +213,14 @@ class Handler:
             )
         return batch
 
-    def _take(self, batch: _Batch, moves: Sequence[FenceMove], *, alone: bool) -> list[Outcome]:
+    def _take(
+        self,
+        batch: _Batch,
+        records: Sequence[Record],
+        moves: Sequence[FenceMove],
+        *,
+        alone: bool,
+    ) -> list[Outcome]:
         now = batch.now
         answers = list(batch.outcomes)
         with self.store.transaction() as tx:
@@ -243,7 +256,7 @@ class Handler:
                 answers[place] = out.SetAside(reason)
             changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
             changes.duplicates = len(verdicts.duplicate)
-            tx.write(decider.decision.finish(), versions)
+            self._write(tx, decider, records, versions, now)
         self._after(decider, versions)
         return answers
 
@@ -357,7 +370,7 @@ class Handler:
             decider = self._decider(now)
             self._wake(tx, decider, due.values())
             versions = self._settle(tx, decider, due, now)
-            tx.write(decider.decision.finish(), versions)
+            self._write(tx, decider, (), versions, now)
         self._after(decider, versions)
         return len(due)
 
@@ -596,6 +609,19 @@ class Handler:
             spans = _load_disruptions(tx)
             self.world = World(self.world.policies, self.world.recipients, spans)
             self._disruptions_version = version
+
+    def _write(
+        self,
+        tx: Transaction,
+        decider: Decider,
+        records: Sequence[Record],
+        versions: Mapping[str, int],
+        now: Instant,
+    ) -> None:
+        changes = decider.decision.finish()
+        tx.write(changes, versions)
+        if self._announce is not None:
+            self._announce(tx, changes, records, now)
 
     def _after(self, decider: Decider, versions: Mapping[str, int]) -> None:
         """Only what was committed may be remembered."""

@@ -18,6 +18,13 @@ class RawRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerRecord(RawRecord):
+    """One that came with headers, which go with it when it is handed on."""
+
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRecord:
     """A piece of input that could not even become the bytes of an event."""
 
@@ -27,6 +34,8 @@ class RejectedRecord:
     """The original bytes, cut to KEPT_BYTES; the cells as a JSON array if it was a sheet's row."""
     reason: str
     """What was found, where, and what is accepted."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """As of a BrokerRecord."""
 
 
 Record = RawRecord | RejectedRecord
