@@ -89,6 +89,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 @pytest.fixture
 def kafka_of_my_own() -> Iterator[KafkaServer]:
     """A broker that a test may stop and start."""
+    with own_broker() as server:
+        yield server
+
+
+@contextmanager
+def own_broker() -> Iterator[KafkaServer]:
+    """A broker that nobody else uses; it ends with the block."""
     home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
     broker = _Broker(home, _jars())
     try:

@@ -40,10 +40,9 @@ _SETTINGS = {
     "max_connections": "60",
     "shared_buffers": "64MB",
     "deadlock_timeout": "200ms",
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "''",
     "log_min_messages": "warning",
 }
+_LOOPBACK_ONLY = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "''"}
 
 
 @dataclass(slots=True)
@@ -58,18 +57,18 @@ class PostgresServer:
     is_ours: bool
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """A new empty database: the URL that Detente takes. It is dropped at the end."""
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """A new database, empty or a copy: the URL that Detente takes. It is dropped at the end."""
         name = f"detente_test_{token_hex(6)}"
-        self._run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
+        self._run("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'", name, template)
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:
             self._run("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _run(self, statement: LiteralString, name: str) -> None:
+    def _run(self, statement: LiteralString, *names: str) -> None:
         with psycopg.connect(libpq(self.url), autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def libpq(url: URL | str) -> str:
@@ -83,13 +82,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     """The server that this run of the tests uses."""
     if named := os.environ.get("DETENTE_TEST_POSTGRES"):
         yield PostgresServer(make_url(named), _nothing, _nothing, is_ours=False)
-    elif (programs := _programs()) is not None:
-        with _started(programs) as server:
-            yield server
-    elif "postgres" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(_HOW, pytrace=False)
     else:
-        pytest.skip(_HOW)
+        with own_server(_SETTINGS) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +145,13 @@ def _said_by_pg_config() -> str | None:
 
 
 @contextmanager
-def _started(programs: Path) -> Iterator[PostgresServer]:
+def own_server(settings: dict[str, str]) -> Iterator[PostgresServer]:
+    """A server that nobody else uses, with these settings; it ends with the block."""
+    programs = _programs()
+    if programs is None:
+        if "postgres" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
+            pytest.fail(_HOW, pytrace=False)
+        pytest.skip(_HOW)
     # Not below pytest's own folder, which only its user may enter: the server may be another.
     home = Path(tempfile.mkdtemp(prefix="detente-postgres-"))
     user = _server_user()
@@ -179,11 +180,11 @@ def _started(programs: Path) -> Iterator[PostgresServer]:
             pytest.fail("\n".join((f"{program} failed:", *files))[-4_000:], pytrace=False)
 
     port = free_port()
-    settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    given = " ".join(f"-c {name}={value}" for name, value in (settings | _LOOPBACK_ONLY).items())
     waiting = ("-w", "-t", str(_PATIENCE_S))
 
     def start() -> None:
-        run("pg_ctl", "start", *waiting, "-l", str(log), "-o", f"-p {port} {settings}")
+        run("pg_ctl", "start", *waiting, "-l", str(log), "-o", f"-p {port} {given}")
 
     def stop() -> None:
         run("pg_ctl", "stop", *waiting, "-m", "immediate")
