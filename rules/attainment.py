@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     """Paused at the end of the period, with no due time that silence could reach."""
 
 
-_OUTCOMES = {
+OUTCOMES = {
     ClockState.MET: Outcome.MET,
     ClockState.BREACHED: Outcome.BREACHED,
     ClockState.CANCELLED: Outcome.CANCELLED,
@@ -62,11 +62,13 @@ def row_of(clock: Clock) -> Row:
     What is open at the end stands in the period that ends then: it is counted beside the figure
     there, and in the figure of the period in which it falls due.
     """
-    outcome = _OUTCOMES[clock.state]
+    outcome = OUTCOMES[clock.state]
     if outcome in (Outcome.NOT_YET_DUE, Outcome.PAUSED):
         return Row(clock, outcome, clock.as_of)
     if clock.breached_at is not None:
         return Row(clock, outcome, clock.breached_at)
+    if outcome is Outcome.CANCELLED and clock.stopped_at is not None:
+        return Row(clock, outcome, clock.stopped_at)  # its due time means nothing any more
     at = clock.due if clock.due is not None else clock.stopped_at
     return Row(clock, outcome, clock.started_at if at is None else at)
 

@@ -171,6 +171,7 @@ step = Table(
     Column("policy", Text, nullable=False),
     Column("receipt", Json, nullable=False),
     Column("withdrawn_at", Moment),
+    Index("step_reported", "kind", "at"),
 )
 
 # --- telling people ------------------------------------------------------------------------------
@@ -343,4 +344,153 @@ setting = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# --- what reports count ---------------------------------------------------------------------------
+
+# Subjects that the ledger must look at: since something was said of them (due 0), or when time
+# alone changes what they owe.
+unposted = Table(
+    "unposted",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("due", Moment, nullable=False),
+    Index("unposted_due", "due"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("cycle", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("partner_tier", Text, nullable=False),
+    Column("escalation_tier", Text, nullable=False),
+    Column("owed_by", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("promised", Text, nullable=False),
+    Column("entered", Text, nullable=False),
+    Column("falls_at", Moment),
+    Column("left_at", Moment),
+    Column("started_at", Moment, nullable=False),
+    Column("stopped_at", Moment),
+    Column("recorded_at", Moment),
+    Column("retroactive", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("asked_again", Integer, nullable=False),
+    Column("excused_by", Text),
+    Column("excused_at", Moment),
+    Column("excuse_note", Text),
+    Column("excused_by_holder", Boolean, nullable=False),
+    Index("instance_falls", "falls_at"),
+    Index("instance_partner", "partner_id", "falls_at"),
+    Index("instance_open", "falls_at", **_only("entered = 'open'")),
+    Index("instance_late", "falls_at", **_only("entered IN ('open', 'breached')")),
+    Index("instance_excused", "falls_at", **_only("entered = 'excused'")),
+    # Holds what durations are made of, so that a year of them is read from the index alone.
+    Index(
+        "instance_stopped",
+        "metric",
+        "stopped_at",
+        "entered",
+        "started_at",
+        "partner_tier",
+        "escalation_tier",
+        "spent",
+    ),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("cycle", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("counted", BigInteger, nullable=False),
+    Index("pause_started", "started_at", "actor", "counted"),
+    Index("pause_ended", "ended_at", "started_at"),
+)
+
+escalation = Table(
+    "escalation",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("case_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("partner_tier", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("actor", Text),
+    Column("opened_at", Moment, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("acknowledged_at", Moment),
+    Column("acknowledged_by", Text),
+    Column("in_bulk", Boolean, nullable=False),
+    Column("ended_at", Moment),
+    Column("ended_as", Text, nullable=False),
+    Column("retracted", Boolean, nullable=False),
+    Index("escalation_asked", "asked_at"),
+    Index("escalation_ended", "ended_at", "asked_at"),
+)
+
+# How many instances fall on a day, in the zone of the reports, kept in step with them.
+daily = Table(
+    "daily",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("partner_id", Text, primary_key=True),
+    Column("partner_tier", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("escalation_tier", Text, primary_key=True),
+    Column("entered", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+# By how many more (or fewer) instances were open when a day ended than when it began.
+daily_open = Table(
+    "daily_open",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("partner_tier", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("escalation_tier", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+# Events by the day that they bear, for holding against the systems that they came from.
+daily_events = Table(
+    "daily_events",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+# Frozen when issued; an issue is never changed, a restatement is another one.
+report = Table(
+    "report",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("about", Text, primary_key=True),
+    Column("issue", Integer, primary_key=True, autoincrement=False),
+    Column("issued_at", Moment, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
 )

@@ -7,7 +7,9 @@ from streams.store.administration import AdministrationQueries
 from streams.store.cases import CaseQueries
 from streams.store.fences import FenceQueries
 from streams.store.intake import IntakeQueries
+from streams.store.ledger import LedgerQueries
 from streams.store.outbox import OutboxQueries
+from streams.store.reports import ReportQueries
 from streams.store.subjects import SubjectQueries
 
 _NOTHING_COUNTED: Mapping[str, int] = {}
@@ -19,6 +21,8 @@ class Transaction(
     OutboxQueries,
     IntakeQueries,
     FenceQueries,
+    LedgerQueries,
+    ReportQueries,
     AdministrationQueries,
 ):
     """What one transaction can ask and write. It ends with the `with` block that gave it."""
@@ -31,11 +35,14 @@ class Transaction(
         to be written, has moved since it was read; the transaction must then be given up.
         """
         self._write_subjects(changes.subjects)
+        self.note_changed(changes.subjects)
         self._write_occurrences(changes.occurrences_added, changes.occurrences_removed, versions)
         self._write_cases(changes.cases)
         self._write_steps(changes.steps)
         self._withdraw_steps(changes.withdrawn)
         self._write_effects(changes.effects)
+        if changes.called_off:
+            self._call_off(changes.called_off)
         self._write_journal(changes.journal)
         self._write_rejected(changes.rejected)
         self._write_parked(changes.parked, changes.unparked)

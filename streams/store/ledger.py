@@ -1,0 +1,463 @@
+"""The ledger of commitments: posting to it, and what reports ask of it.
+
+Posting is one transaction at a time in the whole database. Whoever decides only notes which
+subjects have changed; nobody who decides waits for a report.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+)
+
+from rules.attainment import Outcome
+from rules.decision import Kind, StepKind, StepRow, SubjectRow
+from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
+from rules.subjects import subject_key
+from schemas.time import Instant
+from streams.store import bulk, bulk_postgres
+from streams.store.queries import Queries, chunks, values
+from streams.store.tables import (
+    conflict_case,
+    daily,
+    daily_events,
+    daily_open,
+    escalation,
+    instance,
+    pause,
+    step,
+    subject,
+    unposted,
+)
+
+# The advisory lock of PostgreSQL that whoever posts holds: "posting" in seven letters.
+_POSTING = int.from_bytes(b"posting")
+
+_NOTE = "INSERT INTO unposted (key, due) VALUES (?, 0) ON CONFLICT (key) DO UPDATE SET due = 0"
+_NOTE_MANY = """
+INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (key)
+ON CONFLICT (key) DO UPDATE SET due = 0
+"""
+#: Kinds of subject that have clocks of their own, with or without a case.
+_WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
+_LEDGER = (instance, pause, escalation, daily, daily_open, unposted)
+_NAME = ("subject", "metric", "cycle")
+
+
+class LedgerQueries(Queries):
+    """Statements about the ledger."""
+
+    # -- posting -------------------------------------------------------------------------------
+
+    def note_unposted(self, keys: Iterable[str]) -> None:
+        """Note that the ledger must look at these subjects again."""
+        names = sorted(set(keys))  # in one order everywhere, so that nobody waits crosswise
+        if not names:
+            return
+        if self.is_postgres:
+            self.connection.exec_driver_sql(_NOTE_MANY, (names,))
+        else:
+            self.connection.exec_driver_sql(_NOTE, [(key,) for key in names])
+
+    def note_changed(self, rows: Iterable[SubjectRow]) -> None:
+        """Note those of the subjects that have clocks; plain orders have none."""
+        self.note_unposted(row.key for row in rows if row.has_case or row.kind in _WITH_CLOCKS)
+
+    def note_partner_unposted(self, partner_id: str) -> None:
+        """Note everything of a partner that has clocks, or may get some by time alone."""
+        keys = [subject_key(Kind.TOUCHPOINTS, partner_id, "")]
+        begin = subject_key(Kind.TICKET, partner_id, "")
+        tickets = select(subject.c.key).where(
+            subject.c.key >= begin, subject.c.key < begin[:-1] + ";"
+        )
+        cases = select(conflict_case.c.subject).where(conflict_case.c.partner_id == partner_id)
+        for query in (tickets, cases):
+            keys += self.connection.execute(query).scalars()
+        self.note_unposted(keys)
+
+    def note_all_unposted(self) -> None:
+        """Note every subject that has clocks."""
+        queries = [select(conflict_case.c.subject)]
+        for kind in _WITH_CLOCKS:
+            within = (subject.c.key >= f"{kind}:", subject.c.key < f"{kind};")
+            queries.append(select(subject.c.key).where(*within))
+        for query in queries:
+            self.note_unposted(self.connection.execute(query).scalars())
+
+    def clear_ledger(self) -> None:
+        """Forget everything that was posted; it follows from the subjects."""
+        for table in _LEDGER:
+            self.connection.execute(delete(table))
+
+    def begin_posting(self) -> None:
+        """Be the only one who posts until the transaction ends."""
+        if self.is_postgres:
+            self.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTING})")
+
+    def take_unposted(self, now: Instant, limit: int) -> dict[str, SubjectRow | None]:
+        """Some subjects to be posted now; None for one of which nothing is stored.
+
+        One that somebody is deciding about is left for later.
+        """
+        query = (
+            select(unposted.c.key)
+            .where(unposted.c.due <= now)
+            .order_by(unposted.c.due, unposted.c.key)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        keys = list(self.connection.execute(query).scalars())
+        load = bulk_postgres.load if self.is_postgres else bulk.load
+        # Not locked: whoever has one of them to write notes it again when this has ended.
+        found = load(self.connection, keys)
+        return {key: found.get(key) for key in keys}
+
+    def count_unposted(self, now: Instant) -> int:
+        """How many subjects wait to be posted."""
+        query = select(func.count()).select_from(unposted).where(unposted.c.due <= now)
+        return self.connection.execute(query).scalar_one()
+
+    def count_instances(self) -> int:
+        """How many instances the ledger holds."""
+        return self.connection.execute(select(func.count()).select_from(instance)).scalar_one()
+
+    def write_postings(self, postings: Mapping[str, Posting], zone: ZoneInfo) -> None:
+        """Put what is true now in the place of what was posted, and keep the days in step.
+
+        `zone` says where days begin and end.
+        """
+        keys = list(postings)
+        before = {row_name(row): row for row in self.instances_of(keys)}
+        after = {row_name(row): row for p in postings.values() for row in p.instances}
+        gone = [before[name] for name in before if before[name] != after.get(name)]
+        come = [after[name] for name in after if after[name] != before.get(name)]
+        self._replace_instances(gone, come)
+        self._add_days(gone, come, zone)
+        self._replace_escalations(postings)
+        for piece in chunks(keys):
+            self.connection.execute(delete(unposted).where(unposted.c.key.in_(piece)))
+        ahead = [
+            {"key": key, "due": posting.look_again_at}
+            for key, posting in postings.items()
+            if posting.look_again_at is not None
+        ]
+        self.insert_new(unposted, ahead)
+
+    def _replace_instances(self, gone: list[Instance], come: list[Instance]) -> None:
+        kept = {row_name(row) for row in come}
+        old = [dict(zip(_NAME, row_name(row), strict=True)) for row in gone]
+        for table, names in (
+            (pause, old),
+            (instance, [row for row in old if tuple(row.values()) not in kept]),
+        ):
+            if names:
+                self.connection.execute(_delete_by_name(table), _bound(names))
+        self.upsert(instance, [_columns(row) for row in come])
+        self.insert_new(
+            pause,
+            [
+                dict(zip(_NAME, row_name(row), strict=True)) | {"n": n} | values(stop)
+                for row in come
+                for n, stop in enumerate(row.pauses)
+            ],
+        )
+
+    def _replace_escalations(self, postings: Mapping[str, Posting]) -> None:
+        c = escalation.c
+        for piece in chunks(postings):
+            before: dict[str, list[Escalation]] = {key: [] for key in piece}
+            query = select(escalation).where(c.subject.in_(piece)).order_by(c.subject, c.n)
+            for row in self.connection.execute(query).mappings():
+                before[row["subject"]].append(Escalation(**row))
+            changed = [key for key in piece if before[key] != list(postings[key].escalations)]
+            if changed:
+                self.connection.execute(delete(escalation).where(c.subject.in_(changed)))
+                new = [values(row) for key in changed for row in postings[key].escalations]
+                self.insert_new(escalation, new)
+
+    def _add_days(self, gone: list[Instance], come: list[Instance], zone: ZoneInfo) -> None:
+        fallen: Counter[tuple[Any, ...]] = Counter()
+        opened: Counter[tuple[Any, ...]] = Counter()
+        for rows, sign in ((gone, -1), (come, 1)):
+            for row in rows:
+                group = (row.partner_tier, row.metric, row.escalation_tier)
+                if row.falls_at is not None:
+                    day = day_of(row.falls_at, zone).toordinal()
+                    fallen[(day, row.partner_id, *group, str(row.entered))] += sign
+                opened[(day_of(row.started_at, zone).toordinal(), *group)] += sign
+                if row.left_at is not None:
+                    opened[(day_of(row.left_at, zone).toordinal(), *group)] -= sign
+        self._add(daily, fallen)
+        self._add(daily_open, opened)
+
+    def add_daily_events(self, counts: Mapping[tuple[int, str, str], int]) -> None:
+        """Count events by day (an ordinal), source and type."""
+        self._add(daily_events, Counter(counts))
+
+    def _add(self, table: Table, counts: Counter[tuple[Any, ...]]) -> None:
+        names = [column.name for column in table.columns]
+        rows = [
+            dict(zip(names, (*cell, n), strict=True)) for cell, n in sorted(counts.items()) if n
+        ]
+        if rows:
+            new = self.insert(table)
+            self.connection.execute(
+                new.on_conflict_do_update(
+                    index_elements=list(table.primary_key), set_={"n": table.c.n + new.excluded.n}
+                ),
+                rows,
+            )
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def instances_of(self, keys: Collection[str]) -> list[Instance]:
+        """Everything posted of these subjects."""
+        found: list[Instance] = []
+        for piece in chunks(keys):
+            found += self._instances(instance.c.subject.in_(piece))
+        return found
+
+    def instances_falling(
+        self,
+        after: int,
+        until: int,
+        partner_id: str | None = None,
+        *,
+        outcome: Outcome | None = None,
+    ) -> list[Instance]:
+        """Instances whose effective deadline lies after `after`, up to `until`; by their names."""
+        c = instance.c
+        where = [c.falls_at > after, c.falls_at <= until]
+        if partner_id is not None:
+            where.append(c.partner_id == partner_id)
+        match outcome:
+            case Outcome.BREACHED:
+                where.append(c.entered.in_([Entered.OPEN, Entered.BREACHED]))
+            case None:
+                pass
+            case other:
+                where.append(c.entered == str(other))
+        return self._instances(*where)
+
+    def latest_breaches(self, after: int, until: int, limit: int) -> list[Instance]:
+        """Breached instances of a period, those that were late for the longest first."""
+        c = instance.c
+        # As of the period's end, so that the list says the same whenever it is asked for.
+        ended = func.coalesce(_least(self, c.stopped_at, until), until)
+        late = (ended - c.falls_at).desc()
+        return self._instances(
+            c.entered.in_([Entered.OPEN, Entered.BREACHED]),
+            c.falls_at > after,
+            c.falls_at < until,
+            order=(late, *(c[name] for name in _NAME)),
+            limit=limit,
+        )
+
+    def paused_at(self, at: int) -> list[Instance]:
+        """Instances that stood paused at an instant, with their pauses."""
+        p = pause.c
+        query = (
+            select(p.subject, p.metric, p.cycle)
+            .where(or_(p.ended_at.is_(None), p.ended_at > at), p.started_at <= at)
+            .distinct()
+        )
+        names = [tuple(row) for row in self.connection.execute(query)]
+        found = self.instances_of({name[0] for name in names})
+        wanted = set(names)
+        return [
+            row
+            for row in found
+            if row_name(row) in wanted
+            and row.entered is not Entered.NEVER_RAN
+            and (row.left_at is None or row.left_at > at)
+        ]
+
+    def open_at(self, at: int) -> list[Instance]:
+        """Instances that were open at an instant: neither over nor late."""
+        c = instance.c
+        return self._instances(c.started_at <= at, or_(c.left_at.is_(None), c.left_at > at))
+
+    def _instances(
+        self,
+        *where: ColumnElement[bool],
+        order: Iterable[Any] = (),
+        limit: int | None = None,
+    ) -> list[Instance]:
+        ordered = tuple(order) or tuple(instance.c[name] for name in _NAME)
+        query = select(instance).where(*where).order_by(*ordered).limit(limit)
+        found = [_instance(row) for row in self.connection.execute(query).mappings()]
+        pauses: dict[tuple[str, str, str], list[Pause]] = {}
+        for piece in chunks(row.subject for row in found):
+            p = pause.c
+            stops = select(pause).where(p.subject.in_(piece)).order_by(p.subject, p.n)
+            for row in self.connection.execute(stops):
+                pauses.setdefault((row.subject, row.metric, row.cycle), []).append(
+                    Pause(row.started_at, row.ended_at, row.reason, row.actor, row.counted)
+                )
+        if not pauses:
+            return found
+        return [replace(row, pauses=tuple(pauses.get(row_name(row), ()))) for row in found]
+
+    def escalations_asked(self, after: int, until: int) -> list[Escalation]:
+        """Escalations that asked a tier after `after`, up to `until`, the oldest first."""
+        c = escalation.c
+        return self._escalations(c.asked_at > after, c.asked_at <= until)
+
+    def escalations_lasting(self, after: int, until: int) -> list[Escalation]:
+        """Escalations that lasted at some time after `after`, up to `until`, the oldest first."""
+        c = escalation.c
+        lasting = or_(c.ended_at.is_(None), c.ended_at > after)
+        return self._escalations(lasting, c.asked_at <= until)
+
+    def _escalations(self, *where: ColumnElement[bool]) -> list[Escalation]:
+        c = escalation.c
+        query = select(escalation).where(*where).order_by(c.asked_at, c.subject, c.n)
+        return [Escalation(**row) for row in self.connection.execute(query).mappings()]
+
+    def steps_between(self, kinds: Collection[StepKind], after: int, until: int) -> list[StepRow]:
+        """Steps of these kinds that stand and happened in a period, the oldest first."""
+        c = step.c
+        query = (
+            select(step)
+            .where(c.kind.in_(list(kinds)), c.at > after, c.at <= until, c.withdrawn_at.is_(None))
+            .order_by(c.at, c.case_id, c.n)
+        )
+        rows = self.connection.execute(query).mappings()
+        return [StepRow(**dict(row) | {"kind": StepKind(row["kind"])}) for row in rows]
+
+    # -- figures -------------------------------------------------------------------------------
+
+    def daily_outcomes(
+        self, first: date, last: date, partner_id: str | None = None
+    ) -> Counter[tuple[str, str, str, str, str]]:
+        """(partner, partner tier, metric, escalation tier, entered as) to how many, over days."""
+        c = daily.c
+        by = (c.partner_id, c.partner_tier, c.metric, c.escalation_tier, c.entered)
+        where = [c.day >= first.toordinal(), c.day <= last.toordinal()]
+        if partner_id is not None:
+            where.append(c.partner_id == partner_id)
+        query = select(*by, func.sum(c.n)).where(*where).group_by(*by)
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+
+    def outcomes_within(
+        self, after: int, until: int, partner_id: str | None = None
+    ) -> Counter[tuple[str, str, str, str, str]]:
+        """The same for a span that does not end with a day; reads each instance in it."""
+        c = instance.c
+        by = (c.partner_id, c.partner_tier, c.metric, c.escalation_tier, c.entered)
+        where = [c.falls_at > after, c.falls_at <= until]
+        if partner_id is not None:
+            where.append(c.partner_id == partner_id)
+        query = select(*by, func.count()).where(*where).group_by(*by)
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+
+    def open_after(self, last: date) -> Counter[tuple[str, str, str]]:
+        """(partner tier, metric, escalation tier) to how many were open when a day ended."""
+        c = daily_open.c
+        by = (c.partner_tier, c.metric, c.escalation_tier)
+        query = select(*by, func.sum(c.n)).where(c.day <= last.toordinal()).group_by(*by)
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+
+    def open_now(self, now: int) -> Counter[tuple[str, str, str]]:
+        """The same for an instant after which nothing has been posted."""
+        c = instance.c
+        by = (c.partner_tier, c.metric, c.escalation_tier)
+        query = (
+            select(*by, func.count())
+            .where(c.entered == str(Entered.OPEN), or_(c.falls_at.is_(None), c.falls_at >= now))
+            .group_by(*by)
+        )
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+
+    def spent(self, metric: str, after: int, until: int) -> Iterator[tuple[str, str, int]]:
+        """(partner tier, escalation tier, counted microseconds) of what stopped in a period."""
+        c = instance.c
+        query = select(c.partner_tier, c.escalation_tier, c.spent).where(
+            c.metric == metric,
+            c.stopped_at > after,
+            c.stopped_at <= until,
+            c.entered.in_([Entered.MET, Entered.BREACHED, Entered.EXCUSED]),
+        )
+        yield from self.connection.execute(query).tuples()
+
+    def not_stopped(self, metric: str, at: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """(partner tier, escalation tier) to (how many went on at an instant, earliest start)."""
+        c = instance.c
+        by = (c.partner_tier, c.escalation_tier)
+        over = (Entered.CANCELLED, Entered.NEVER_RAN)
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for still in (c.stopped_at.is_(None), c.stopped_at > at):
+            query = (
+                select(*by, func.count(), func.min(c.started_at))
+                .where(c.metric == metric, still, c.started_at <= at, c.entered.not_in(over))
+                .group_by(*by)
+            )
+            for tier, asked, n, since in self.connection.execute(query):
+                known = found.get((tier, asked))
+                before, first = (0, since) if known is None else known
+                found[tier, asked] = before + n, min(first, since)
+        return found
+
+    def pauses_by_actor(self, after: int, until: int) -> dict[str, tuple[int, int]]:
+        """Who set pauses that began in a period to (how many, microseconds that did not count)."""
+        c = pause.c
+        query = (
+            select(c.actor, func.count(), func.sum(c.counted))
+            .where(c.started_at > after, c.started_at <= until)
+            .group_by(c.actor)
+        )
+        return {actor: (n, int(counted)) for actor, n, counted in self.connection.execute(query)}
+
+    def events_of_days(self, first: date, last: date) -> dict[tuple[str, str], int]:
+        """(type, source) to how many events bear a day between two."""
+        c = daily_events.c
+        query = (
+            select(c.type, c.source, func.sum(c.n))
+            .where(c.day >= first.toordinal(), c.day <= last.toordinal())
+            .group_by(c.type, c.source)
+        )
+        return {(kind, source): int(n) for kind, source, n in self.connection.execute(query)}
+
+
+def row_name(row: Instance) -> tuple[str, str, str]:
+    """What names an instance."""
+    return row.subject, row.metric, row.cycle
+
+
+def _instance(row: RowMapping) -> Instance:
+    return Instance(**dict(row) | {"entered": Entered(row["entered"])})
+
+
+def _columns(row: Instance) -> dict[str, Any]:
+    fields = values(row)
+    del fields["pauses"]
+    return fields
+
+
+def _delete_by_name(table: Table) -> Any:
+    return delete(table).where(and_(*(table.c[name] == bindparam(f"_{name}") for name in _NAME)))
+
+
+def _bound(names: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{f"_{name}": value for name, value in row.items()} for row in names]
+
+
+def _least(queries: Queries, column: Any, value: int) -> Any:
+    """The smaller of two, in the words of each dialect. NULL stays NULL."""
+    if queries.is_postgres:
+        return case((column.is_(None), None), else_=func.least(column, value))
+    return func.min(column, value)
