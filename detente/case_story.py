@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from detente.desk import Desk, moment, words
 from detente.output import is_terminal, say, shown
 from rules.decision import CaseRow, EffectKind, State, StepRow
+from rules.effects import step_told
 from rules.transitions import ACTIVE
 from schemas.time import MINUTE, local_text, to_instant
 from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
@@ -75,7 +76,7 @@ def print_lines(lines: Iterable[Line]) -> None:
 def told_lines(desk: Desk, story: CaseStory, step: StepRow, zone: ZoneInfo) -> Iterator[str]:
     """Whom a step was told to, who was not told and why, and what still waits."""
     for entry in story.entries:
-        if entry.effect.step != step.key:
+        if step_told(entry.effect.step) != step.key:
             continue
         rows = [row for row in story.deliveries if row.effect_id == entry.effect.effect_id]
         yield from (

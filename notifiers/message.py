@@ -31,6 +31,16 @@ class EntryKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is to acknowledge a case now."""
+
+    tier: str
+    names: tuple[str, ...]
+    """Empty when nobody of that tier can be told."""
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One thing to tell: who is affected, what, how much, why, until when and what to do."""
 
@@ -71,6 +81,8 @@ class Entry:
     """In shadow mode the names that were not told; the reader is the redirect target."""
     owner: str | None = None
     """The name of whoever owns the case."""
+    asked: Asked | None = None
+    """Who is asked now, where that is not whoever this is told to."""
     earlier: tuple[str, ...] = ()
     """What the route calls the messages about the case that stand at this place, oldest first."""
     alert: "Entry | None" = None

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from notifiers.message import Entry, EntryKind, Message
+from notifiers.message import Asked, Entry, EntryKind, Message
 from schemas.policy import WATCH
 from schemas.time import Instant, to_datetime
 
@@ -160,10 +160,18 @@ def facts(entry: Entry, zone: str) -> Iterator[tuple[str, str]]:
     yield "Since", moment(entry.at, zone)
     if entry.due is not None and asks(entry):
         yield "Until", moment(entry.due, zone)
+    if entry.asked is not None:
+        yield "Asked", f"{asked_in_words(entry.asked)}, until {moment(entry.asked.until, zone)}"
     if entry.note:
         yield "Note", plain(entry.note)
     if entry.next:
         yield "Then", plain(entry.next)
+
+
+def asked_in_words(asked: Asked) -> str:
+    """`David Okafor (executive)`."""
+    names = " and ".join(plain(name) for name in asked.names)
+    return f"{names} ({plain(asked.tier)})" if names else plain(asked.tier)
 
 
 def _short(entry: Entry, zone: str) -> Iterator[str]:

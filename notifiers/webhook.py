@@ -138,6 +138,13 @@ def _entry(entry: Entry) -> dict[str, object]:
         "why": entry.why,
         "at": iso(entry.at),
         "due": None if entry.due is None else iso(entry.due),
+        "asked": None
+        if entry.asked is None
+        else {
+            "tier": entry.asked.tier,
+            "names": entry.asked.names,
+            "until": iso(entry.asked.until),
+        },
         "next": entry.next,
         "note": entry.note,
         "urgent": entry.urgent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Added to a role, it means whoever stands in for the people who fill it.
 STAND_IN = ":stand_in"
+
+#: Begins the step of an effect that tells of a step's end: late truth took it back.
+_WITHDRAWN = "withdrawn:"
 
 #: Steps that are told as a change of a case that people know of.
 _UPDATES = frozenset(
@@ -42,9 +46,14 @@ def effects_of(step: Step, case: Case) -> list[Effect]:
         return _each_role(EffectKind.UPDATE, ladder, step, case)
     if case.parent is not None:
         return []
+    if step.alerts and step.state is State.ACKNOWLEDGED:
+        return lowered(step, case, ladder[: case.highest + 1])  # it is owned: nobody is asked
     if step.alerts:
         alert = _effect(EffectKind.ALERT, ladder[step.rank], step, case)
-        return [alert, *_below(EffectKind.NOTICE, ladder, step, case)]
+        asked = [alert, *_below(EffectKind.NOTICE, ladder, step, case)]
+        roles = {effect.role for effect in asked}
+        above = lowered(step, case, ladder[step.rank + 1 : _asked_before(step, case) + 1])
+        return [*asked, *(effect for effect in above if effect.role not in roles)]
     if step.kind is StepKind.NOT_CLIMBED:
         role = ladder[step.rank].document.notify
         return [
@@ -58,6 +67,18 @@ def effects_of(step: Step, case: Case) -> list[Effect]:
         told = ladder[: max(case.highest, step.rank, 0) + 1]
         return _each_role(EffectKind.UPDATE, told, step, case)
     return []
+
+
+def withdrawn_step(key: str, at: int) -> str:
+    """The step of effects by which people hear that a step was taken back at an instant."""
+    return f"{_WITHDRAWN}{key}@{at}"
+
+
+def step_told(effect_step: str) -> str:
+    """The key of the step that an effect tells of."""
+    if not effect_step.startswith(_WITHDRAWN):
+        return effect_step
+    return effect_step.removeprefix(_WITHDRAWN).rpartition("@")[0]
 
 
 def report_effect(
@@ -94,6 +115,17 @@ def report_effect(
         actor=None,
         text={"headline": headline, **text},
     )
+
+
+def lowered(step: Step, case: Case, ladder: Sequence[LadderStep]) -> list[Effect]:
+    """Whoever was told of a case at these tiers hears that it stands lower now."""
+    return _each_role(EffectKind.UPDATE, tuple(ladder), step, case)
+
+
+def _asked_before(step: Step, case: Case) -> int:
+    """The highest tier that the case had come to before a step."""
+    before = case.steps[: case.steps.index(step)]
+    return max((earlier.rank for earlier in before), default=-1)
 
 
 def _was_told_on_its_own(case: Case) -> bool:

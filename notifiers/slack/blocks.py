@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from notifiers.message import Entry, EntryKind, Message
-from notifiers.render import about, asks, counted, moment
+from notifiers.message import Asked, Entry, EntryKind, Message
+from notifiers.render import about, asked_in_words, asks, counted, moment
 from notifiers.render import remarks as remarks_of
 from notifiers.report_message import RenderedReport
 from notifiers.slack.mrkdwn import date, literal, size, value
@@ -98,10 +98,13 @@ def case_message(entry: Entry, message: Message, base_url: str | None = None) ->
     An update shows what the alert before it said, too: who, how much and why.
     """
     told = entry.alert or entry
-    now = replace(told, state=entry.state, owner=entry.owner, tier=entry.tier)
-    if entry.kind in {EntryKind.REMINDER, EntryKind.RETRACTION}:
-        now = replace(now, kind=entry.kind, reminder=entry.reminder,
-                      of_reminders=entry.of_reminders, due=entry.due or told.due)  # fmt: skip
+    now = replace(told, state=entry.state, owner=entry.owner, tier=entry.tier, asked=entry.asked)
+    if asks(entry) or entry.kind is EntryKind.RETRACTION:
+        now = replace(now, kind=entry.kind, reminder=entry.reminder, next=entry.next,
+                      of_reminders=entry.of_reminders, due=entry.due)  # fmt: skip
+    elif entry.kind is EntryKind.NOTICE or entry.asked is not None:
+        # What was asked here before is asked of others now.
+        now = replace(now, kind=EntryKind.NOTICE, due=None, next=None)
     title, colour = _title(now), _look(now)[1]
     news = entry if entry.alert is not None else None
     body = [
@@ -126,6 +129,8 @@ def reply(entry: Entry, message: Message) -> Rendered:
     lines = []
     if asks(entry) and entry.due is not None:
         lines.append(f"To be acknowledged until {date(entry.due, message.zone)}")
+    if entry.asked is not None:
+        lines.append(f"Asked now: {_asked(entry.asked, message.zone)}")
     lines += [f"• {value(line, 400)}" for line in entry.why[:10]]
     if entry.note:
         lines.append(f"Note: {value(entry.note, 1_000)}")
@@ -223,11 +228,17 @@ def _fields(entry: Entry, zone: str) -> Iterator[Json]:
         yield _field("How much", value(entry.exposure, 300))
     if entry.due is not None and _waits(entry):
         yield _field("Acknowledge until", date(entry.due, zone))
+    if entry.asked is not None:
+        yield _field("Asked now", _asked(entry.asked, zone))
     yield _field("Since", date(entry.at, zone))
     if entry.owner:
         yield _field("Owner", value(entry.owner, 300))
     if entry.state:
         yield _field("Status", value(entry.state.capitalize(), 300))
+
+
+def _asked(asked: Asked, zone: str) -> str:
+    return f"{value(asked_in_words(asked), 300)}, until {date(asked.until, zone)}"
 
 
 def _waits(entry: Entry) -> bool:
@@ -287,6 +298,9 @@ def _plain_facts(entry: Entry, told: Entry, news: Entry | None, message: Message
         yield f"Why: {'; '.join(told.why)}"
     if entry.due is not None and _waits(entry):
         yield f"Acknowledge until {moment(entry.due, message.zone)}"
+    if entry.asked is not None:
+        until = moment(entry.asked.until, message.zone)
+        yield f"Asked now: {asked_in_words(entry.asked)}, until {until}"
     if news is not None:
         yield f"Now: {_happened(news)}"
     if note := (news or entry).note:

@@ -152,7 +152,8 @@ class History:
         entries = sorted(self._by_case[effect.case_id].values(), key=lambda entry: entry.seq)
         same = [e.effect for e in entries
                 if (e.effect.step, e.effect.kind) == (effect.step, effect.kind)]  # fmt: skip
-        others = {other.role for other in same} - {effect.role}
+        # A role that is told of the step in another way, such as an alert, is not told twice.
+        others = {e.effect.role for e in entries if e.effect.step == effect.step} - {effect.role}
         takes_rest = same[0].effect_id == effect.effect_id
         found = {
             row.person: None

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from rules.calendars import BusinessCalendar
 from rules.deadlines import deadline
+from rules.decision import CaseRow, State
 from rules.recipients import DEFAULT_CALENDAR, Recipients
 from schemas.directory import Person, Route
 from schemas.fields import parse_interval
@@ -36,6 +37,14 @@ class House:
         """What people call somebody."""
         known = self.recipients.person(person)
         return person if known is None else known.name
+
+    def role_asked(self, case: CaseRow) -> str | None:
+        """The role that is to acknowledge a case now; None when nobody is."""
+        if case.state is not State.OPEN or case.waits_for != "acknowledge" or case.due is None:
+            return None
+        ladder = self.policy.ladders.get(case.partner_tier) or self.policy.ladders.get("default")
+        step = None if ladder is None else ladder.get(case.tier)
+        return None if step is None else step.notify
 
     def routes(self, person: str) -> tuple[Route, ...]:
         """Where somebody can be told, as the directory lists it; () for whoever has left."""

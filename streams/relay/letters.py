@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from notifiers.message import Entry, EntryKind, Message
+from notifiers.message import Asked, Entry, EntryKind, Message
 from notifiers.report_message import ReportName, Reports, no_reports
 from rules.decision import CaseRow, Effect, EffectKind
 from schemas.directory import EmailRoute, Route, SlackRoute, TerminalRoute, WebhookRoute
@@ -159,7 +159,7 @@ def compose(
     """
     person = letter.jobs[0].addressee.person
     attempt = 1 + max(job.progress.tries for job in letter.jobs)
-    entries = (_told(job, job.case(cases), house, history) for job in letter.jobs)
+    entries = (_told(job, job.case(cases), house, history, now) for job in letter.jobs)
     return Message(
         idempotency_key=letter.key,
         person=person,
@@ -179,20 +179,20 @@ def with_content(entry: Entry, reports: Reports) -> Entry:
     return replace(entry, report=reports(entry.report_name))
 
 
-def _told(job: Job, case: CaseRow | None, house: House, history: History) -> Entry:
-    entry = _entry(job, case, house)
+def _told(job: Job, case: CaseRow | None, house: House, history: History, now: Instant) -> Entry:
+    entry = _entry(job, case, house, now)
     earlier = history.references(job.effect.case_id, job.place)
     if not earlier:
         return entry
     alert = history.alert_at(job.effect.case_id, job.place)
     before = None
     if alert is not None and alert.effect_id != job.effect.effect_id:
-        before = _entry(replace(job, effect=alert, reminder=0), case, house)
+        before = _entry(replace(job, effect=alert, reminder=0), case, house, now)
     return replace(entry, earlier=earlier, alert=before, silent=job.silent)
 
 
-def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
-    entry = entry_of(job.effect, case, house)
+def _entry(job: Job, case: CaseRow | None, house: House, now: Instant) -> Entry:
+    entry = entry_of(job.effect, case, house, now)
     return replace(
         entry,
         idempotency_key=job.key,
@@ -203,8 +203,8 @@ def _entry(job: Job, case: CaseRow | None, house: House) -> Entry:
     )
 
 
-def entry_of(effect: Effect, case: CaseRow | None, house: House) -> Entry:
-    """What an effect tells, whoever reads it."""
+def entry_of(effect: Effect, case: CaseRow | None, house: House, now: Instant) -> Entry:
+    """What an effect tells at this moment, whoever reads it."""
     text = effect.text
     partner, headline = _str(text, "partner") or effect.partner_id or "", _str(text, "headline")
     name = house.partner_name(effect.partner_id) or partner
@@ -232,8 +232,18 @@ def entry_of(effect: Effect, case: CaseRow | None, house: House) -> Entry:
         of_reminders=effect.remind_at_most,
         state=None if state is None else state.value,
         owner=None if owner is None else house.name(owner),
+        asked=_asked(effect, case, house, now),
         report_name=_report_name(text.get("report")),
     )
+
+
+def _asked(effect: Effect, case: CaseRow | None, house: House, now: Instant) -> Asked | None:
+    """Who is to acknowledge the case, where that is another role than the one told."""
+    role = None if case is None else house.role_asked(case)
+    if case is None or case.due is None or role in {None, effect.role}:
+        return None
+    people = house.recipients.resolve(role, case.partner_id or None, now).people
+    return Asked(case.tier, tuple(map(house.name, people)), case.due)
 
 
 def _report_name(said: object) -> ReportName | None:

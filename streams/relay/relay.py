@@ -132,7 +132,7 @@ class Relay:
     dropped, for replays.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each one is something that telling depends on
         self,
         reading: Reading,
         write: Write,

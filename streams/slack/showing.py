@@ -28,7 +28,7 @@ def current(
         return None
     # The tier at which the case stands was asked; those below were told for information.
     asked = [effect for effect in alerts if effect.kind is EffectKind.ALERT] or alerts
-    entry = replace(entry_of(asked[-1], case, house), state=case.state.value, tier=case.tier)
+    entry = replace(entry_of(asked[-1], case, house, now), state=case.state.value, tier=case.tier)
     message = Message(
         idempotency_key=entry.effect_id,
         person=reader,

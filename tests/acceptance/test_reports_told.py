@@ -67,7 +67,7 @@ def message(desk: Desk, report: RenderedReport | None = None) -> Message:
 
 
 def entry(desk: Desk, report: RenderedReport | None = None) -> Entry:
-    return with_content(entry_of(effect(), None, desk.house()), lambda name: report)
+    return with_content(entry_of(effect(), None, desk.house(), START), lambda name: report)
 
 
 async def test_a_report_has_no_tier_and_asks_for_nothing(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifiers import render
-from notifiers.message import Entry, EntryKind, Message
+from notifiers.message import Asked, Entry, EntryKind, Message
 from notifiers.notifier import Failed, Retry, Sent
 from notifiers.terminal import TerminalNotifier
 from schemas.directory import TerminalRoute, WebhookRoute
@@ -109,6 +109,14 @@ def test_only_what_wants_an_answer_asks_for_one(kind: EntryKind) -> None:
     text = render.text(message(replace(ALERT, kind=kind)))
     assert "To own it" not in text
     assert "Until" not in text
+
+
+def test_who_is_asked_is_said_to_whoever_is_not() -> None:
+    notice = replace(ALERT, kind=EntryKind.NOTICE, asked=Asked("executive", ("David Okafor",), DUE))
+    line = "  Asked:     David Okafor (executive), until Tue 3 Nov 2026 14:00 CET (Europe/Berlin)"
+    assert line in render.text(message(notice)).splitlines()
+    nobody = replace(notice, asked=Asked("executive", (), DUE))
+    assert "  Asked:     executive, until" in render.text(message(nobody))
 
 
 def test_a_stand_in_reads_why_they_are_told() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.message import Entry, EntryKind, Message
+from notifiers.message import Asked, Entry, EntryKind, Message
 from notifiers.slack.blocks import Action, Rendered, bundle, case_message, reply
 from notifiers.slack.mrkdwn import clusters, cut, literal, size, value
-from schemas.time import HOUR, Instant, to_instant
+from schemas.time import HOUR, SECOND, Instant, to_instant
 from tests.fakes.slack import validate_blocks
 from tests.fakes.slack.limits import ALL_TEXT, texts_of
 
@@ -169,6 +169,42 @@ def test_a_reminder_counts_and_still_shows_the_due_time() -> None:
     said = reply(reminder, message(reminder))
     validate(said)
     assert "To be acknowledged until <!date^" in shown(said)
+
+
+LATER = Instant(DUE + HOUR)
+ASKED = Asked("executive", ("David Okafor",), LATER)
+ESCALATED = replace(
+    ALERT, kind=EntryKind.NOTICE, effect_id="e3", due=None, next=None, why=("not acknowledged",),
+    headline="Nordlicht GmbH, order PO_77_A: escalated to executive", earlier=("C1/1.1",),
+    alert=ALERT, asked=ASKED,
+)  # fmt: skip
+
+
+def test_after_an_escalation_the_lower_tier_reads_who_is_asked_now() -> None:
+    found = rendered(ESCALATED)
+    for text in (shown(found), found.text):
+        assert "Acknowledge until" not in text
+        assert "David Okafor (executive)" in text
+        assert "it goes to executive" not in text
+        assert "52 h late" in text
+        assert "escalated to executive" in text
+    assert f"<!date^{LATER // SECOND}^" in shown(found)
+    assert f"<!date^{DUE // SECOND}^" not in shown(found)
+    assert shown(found).startswith("🟠 For information, management: ")
+    assert "Asked now: " in shown(reply(ESCALATED, message(ESCALATED)))
+
+
+def test_a_change_elsewhere_leaves_a_tier_asked_that_is_asked_still() -> None:
+    update = replace(OWNED, state="open", owner=None)
+    assert f"*Acknowledge until*\n<!date^{DUE // SECOND}^" in shown(rendered(update))
+
+
+def test_a_tier_that_is_asked_again_reads_the_new_time() -> None:
+    again = replace(ALERT, effect_id="e4", due=LATER, earlier=("C1/1.1",), alert=ALERT)
+    assert f"*Acknowledge until*\n<!date^{LATER // SECOND}^" in shown(rendered(again))
+    assert f"<!date^{DUE // SECOND}^" not in shown(rendered(again))
+    raised_and_lowered = replace(OWNED, state="open", owner=None, asked=ASKED)
+    assert "Acknowledge until" not in shown(rendered(raised_and_lowered))
 
 
 def test_shadow_mode_says_who_would_have_been_told_and_asks_nothing() -> None:
