@@ -23,7 +23,7 @@ from rules.decision import (
     StepKind,
     StepRow,
 )
-from rules.effects import effects_of
+from rules.effects import effects_of, lowered, withdrawn_step
 from rules.orders import Order, effective_at, version_of
 from rules.patterns import Pattern, dimension_of
 from rules.policy import CompiledPolicy, CompiledRule, RuleSet
@@ -521,6 +521,7 @@ class _Story(Case):
         if self.tell:
             for step in news:
                 effects += effects_of(step, self)
+            effects += self._told_lower(withdrawn, news)
         return Folded(
             self.document._replace(
                 taken=taken,
@@ -566,6 +567,48 @@ class _Story(Case):
 
     def _was_opened(self, withdrawn: Sequence[str]) -> bool:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)
+
+    def _told_lower(self, withdrawn: Sequence[str], news: Sequence[Step]) -> list[Effect]:
+        """Who was told of a tier that late truth takes back hears where the case stands now."""
+        if self.state not in transitions.ACTIVE or self.parent is not None:
+            return []
+        tiers = self.policy.tiers
+        gone = [
+            (tiers.index(tier), key)
+            for key in withdrawn
+            if (tier := key.rpartition(":")[2].partition("/")[0]) in tiers
+            and self.document.taken[key].told
+            and self.document.taken[key].decided_at < self.now
+        ]
+        top, key = max(gone, default=(-1, ""))
+        if top <= self.rank:
+            return []
+        told = {role for step in news if step.alerts for role in self._roles(step.rank)}
+        step = Step(
+            StepKind.DEESCALATED,
+            withdrawn_step(key, self.now),
+            self.tier,
+            self.rank,
+            self.now,
+            self.now,
+            True,
+            None,
+            self.policy,
+            f"back to {self.tier}: what was learned later takes {tiers[top]} back",
+            [],
+            [],
+            None,
+            state=self.state,
+            shadow=self.document.taken[key].shadow,
+        )
+        tier = self.world.partner_tier(self.partner_id, self.opened_at)
+        heard = lowered(step, self, self.policy.ladder(tier)[: top + 1])
+        return [effect for effect in heard if effect.role not in told]
+
+    def _roles(self, rank: int) -> list[str]:
+        """The roles of a tier and of those below it."""
+        tier = self.world.partner_tier(self.partner_id, self.opened_at)
+        return [rung.document.notify for rung in self.policy.ladder(tier)[: rank + 1]]
 
     def _retraction(self, n: int, in_shadow: bool) -> Step:
         self.subject.ask(self.now, min(self.now, self.feeds))
