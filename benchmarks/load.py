@@ -3,7 +3,8 @@
 Of twenty events nine place an order of three lines, nine deliver the order that was placed 50,000
 orders earlier, and two are about tickets. Two orders of a hundred end in conflict: one comes 60
 hours late, one comes short. Everything about an order follows from its number, so that a stream
-can begin anywhere and a delivery knows its order.
+can begin anywhere and a delivery knows its order. `later` moves all of its times by so many
+microseconds: what meets a clock on the wall must end about now.
 """
 
 from collections.abc import Iterator
@@ -95,9 +96,9 @@ class Order:
         ).encode()
 
 
-def at(index: int) -> Instant:
+def at(index: int, later: int = 0) -> Instant:
     """When the event with that index happens."""
-    return Instant(_START + index * _STEP)
+    return Instant(_START + later + index * _STEP)
 
 
 def first_event(orders: int) -> int:
@@ -105,12 +106,12 @@ def first_event(orders: int) -> int:
     return -(-orders // _ORDERS_A_ROUND) * _ROUND
 
 
-def order(number: int) -> Order:
+def order(number: int, later: int = 0) -> Order:
     """The order with that number."""
     rounds, place = divmod(number, _ORDERS_A_ROUND)
-    placed_at = at(rounds * _ROUND + _SLOTS_OF_ORDERS[place])
+    placed_at = at(rounds * _ROUND + _SLOTS_OF_ORDERS[place], later)
     rounds, place = divmod(number + LAG, _ORDERS_A_ROUND)
-    reported_at = at(rounds * _ROUND + _SLOTS_OF_DELIVERIES[place])
+    reported_at = at(rounds * _ROUND + _SLOTS_OF_DELIVERIES[place], later)
     chance = _mix(number, 1)
     is_late, is_short = chance % 100 == 0, chance % 100 == 1
     delivered_at = Instant(reported_at - 30 * MINUTE)
@@ -156,17 +157,23 @@ def _ticket(number: int, time: Instant) -> bytes:
     ).encode()
 
 
-def event(index: int) -> bytes:
+def event(index: int, later: int = 0) -> bytes:
     """The event with that index, as the JSON of a CloudEvent."""
     rounds, slot = divmod(index, _ROUND)
     place = _PLACES[slot]
     match _PATTERN[slot]:
         case "o":
-            return order(rounds * _ORDERS_A_ROUND + place).placed()
+            return order(rounds * _ORDERS_A_ROUND + place, later).placed()
         case "d":
-            return order(rounds * _ORDERS_A_ROUND + place - LAG).delivered()
+            return order(rounds * _ORDERS_A_ROUND + place - LAG, later).delivered()
         case _:
-            return _ticket(rounds * 2 + place, at(index))
+            return _ticket(rounds * 2 + place, at(index, later))
+
+
+def delivered_by(index: int) -> int | None:
+    """The number of the order that the event with that index delivers; None for other events."""
+    rounds, slot = divmod(index, _ROUND)
+    return rounds * _ORDERS_A_ROUND + _PLACES[slot] - LAG if _PATTERN[slot] == "d" else None
 
 
 def batches(orders: int, events: int, size: int) -> Iterator[tuple[list[RawRecord], Instant]]:

@@ -32,9 +32,11 @@ def database(folder: str | Path, name: str = "bench.db") -> str:
     return f"sqlite:///{folder}/{name}"
 
 
-def fill(store: Store, house: House, orders: int, open_orders: int = load.LAG) -> None:
+def fill(
+    store: Store, house: House, orders: int, open_orders: int = load.LAG, later: int = 0
+) -> None:
     """Fill an empty store with so many orders, the last `open_orders` of them not delivered."""
-    rows = _rows(house, range(orders), orders - open_orders)
+    rows = _rows(house, range(orders), orders - open_orders, later)
     more = True
     while more:
         with store.transaction() as tx:
@@ -69,11 +71,11 @@ def check(house: House, orders: int = 60) -> None:
     assert not expected, "orders that Handler.take did not store"
 
 
-def _rows(house: House, numbers: range, delivered: int) -> Iterator[SubjectRow]:
+def _rows(house: House, numbers: range, delivered: int, later: int = 0) -> Iterator[SubjectRow]:
     world = World(house.policies, house.recipients)
     policy = house.policies.newest
     for number in numbers:
-        order = load.order(number)
+        order = load.order(number, later)
         partner_id = order.partner_id
         said = [_placed(order)]
         due: int | None = None
