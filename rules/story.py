@@ -36,6 +36,8 @@ from schemas.time import Instant
 
 #: Keys of retractions that were decided by comparison and are not folded again.
 _RETRACTED_BY_COMPARISON = "retracted!"
+#: What the keys of steps begin with that a passed deadline of people's brought about.
+_OF_DEADLINES = ("breached:", "climbed:", "not climbed:climbed:")
 
 
 @dataclass(slots=True)
@@ -134,6 +136,7 @@ class _Story(Case):
 
     def fold(self) -> Folded:
         feeds = self.feeds
+        people_until = self._people_until()
         entries = self.entries
         n = 0
         last = -1
@@ -141,7 +144,7 @@ class _Story(Case):
             following = entries[n][0] if n < len(entries) else None
             silence = self._next_silence(last, feeds)
             people = self.next_people()
-            if people is not None and people > self.horizon.people:
+            if people is not None and people > people_until:
                 people = None
             fires = min((d for d in (silence, people) if d is not None), default=None)
             change = self.world.policies.changes_after(last + 1)
@@ -174,6 +177,20 @@ class _Story(Case):
                 self._decide_at(fires, lag=0)
                 self.expire(fires)
         return self._compare(feeds)
+
+    def _people_until(self) -> int:
+        """Up to when people's deadlines are decided: what was decided once is not taken back.
+
+        Of several workers one may know less than another of how far the inputs were read.
+        """
+        decided = [
+            taken.at
+            for key, taken in self.document.taken.items()
+            if taken.at is not None
+            and taken.withdrawn_at is None
+            and (key.startswith(_OF_DEADLINES) or _is_timed_wake(key, taken.at))
+        ]
+        return max([self.horizon.people, *decided])
 
     def _turn_to_policy(self, change: int, feeds: int) -> None:
         """A new policy holds for what still goes on; what is over was judged by the old one."""
@@ -740,6 +757,10 @@ class _Story(Case):
 _TELLING = frozenset(
     {StepKind.WATCHED, StepKind.OPENED, StepKind.ATTACHED, StepKind.RAISED, StepKind.REOPENED}
 )
+
+
+def _is_timed_wake(key: str, at: int) -> bool:
+    return key.startswith("woken:") and key.endswith(f":{at}")
 
 
 def _is_command(entry: Contribution) -> bool:
