@@ -23,6 +23,7 @@ _AS = {
     EffectKind.UPDATE: "of the change",
     EffectKind.RETRACTION: "that it was wrong",
     EffectKind.OPERATIONS: "to see to it",
+    EffectKind.WARNING: "that time runs out",
     EffectKind.REPORT: "to be read",
 }
 

@@ -332,6 +332,7 @@ _COLOURS = {
     EntryKind.ALERT: "#b3261e",
     EntryKind.REMINDER: "#9a6700",
     EntryKind.OPERATIONS: "#6639ba",
+    EntryKind.WARNING: "#9a6700",
     EntryKind.NOTICE: "#24292f",
     EntryKind.UPDATE: "#24292f",
     EntryKind.RETRACTION: "#1a7f37",

@@ -26,6 +26,8 @@ class EntryKind(StrEnum):
     """A case that you were told of was wrong."""
     OPERATIONS = "operations"
     """Whoever runs Detente must see to it."""
+    WARNING = "warning"
+    """A promise falls due soon, or was broken; there is no case about it to acknowledge."""
     REPORT = "report"
     """To be read: a digest, a scorecard, a summary."""
 

@@ -100,6 +100,8 @@ def label(entry: Entry) -> str:
             return f"[RETRACTED{tier}]"
         case EntryKind.OPERATIONS:
             return f"[{urgent}OPERATIONS]"
+        case EntryKind.WARNING:
+            return f"[WARNING{tier}]"
         case EntryKind.REPORT:
             return "[REPORT]"
 
@@ -119,6 +121,7 @@ _PLURALS = {
     EntryKind.UPDATE: ("update", "updates"),
     EntryKind.RETRACTION: ("retraction", "retractions"),
     EntryKind.OPERATIONS: ("matter for operations", "matters for operations"),
+    EntryKind.WARNING: ("warning about a promise", "warnings about promises"),
     EntryKind.REPORT: ("report", "reports"),
 }
 

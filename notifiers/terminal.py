@@ -14,6 +14,7 @@ _STYLES = {
     EntryKind.ALERT: "bold red",
     EntryKind.REMINDER: "bold yellow",
     EntryKind.OPERATIONS: "bold magenta",
+    EntryKind.WARNING: "bold yellow",
     EntryKind.NOTICE: "bold",
     EntryKind.UPDATE: "bold",
     EntryKind.RETRACTION: "bold green",

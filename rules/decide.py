@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rules.clock_news import ClockNews, Reading, ladder_news, ticket_news, touchpoint_news
 from rules.decision import (
     CaseRow,
     Changes,
@@ -17,14 +18,16 @@ from rules.decision import (
     Rejected,
     SubjectRow,
 )
+from rules.orders import version_of
 from rules.patterns import Pattern
-from rules.screen import Quiet, screen_order, screen_ticket
-from rules.story import Folded, fold, make_subject
+from rules.screen import screen_order, screen_ticket
+from rules.story import Folded, fold
 from rules.subjects import (
     Contribution,
     Document,
     Statement,
     read_document,
+    split_key,
     write_document,
 )
 from rules.tickets import Ticket
@@ -139,7 +142,10 @@ class Decider:
         items: list[Taken],
         horizon_at: Callable[[int], Horizon],
     ) -> None:
-        for item in sorted(items, key=lambda item: item.statement.contribution.recorded):
+        items = sorted(items, key=lambda item: item.statement.contribution.recorded)
+        if len(items) > 1 and self._add_together(key, row, document, items, horizon_at):
+            return
+        for item in items:
             recorded = Instant(item.statement.contribution.recorded)
             horizon = horizon_at(recorded - 1)
             if row is not None and _is_due(row, horizon):
@@ -150,6 +156,28 @@ class Decider:
             row = self.decision.subjects.get(key)
             document = EMPTY if row is None else read_document(row.document)
 
+    def _add_together(
+        self,
+        key: str,
+        row: SubjectRow | None,
+        document: Document,
+        items: list[Taken],
+        horizon_at: Callable[[int], Horizon],
+    ) -> bool:
+        """Take at once what comes to the same as one by one: a ticket that no rule asks for.
+
+        A clock tells of every instant that it has passed, however late it is looked at, unless
+        its terms changed in between.
+        """
+        first = items[0].statement
+        said = [item.statement.contribution for item in items]
+        if first.kind is not Kind.TICKET or not _keeps_terms(document.contributions, said):
+            return False
+        whole = document._replace(contributions=[*document.contributions, *said])
+        horizon = horizon_at(said[-1].recorded - 1)
+        before = self._known(document, 0)
+        return self._pass(key, row, first.kind, first.partner_id, whole, horizon, before)
+
     def _add(
         self,
         key: str,
@@ -159,18 +187,15 @@ class Decider:
         horizon: Horizon,
         now: Instant,
     ) -> None:
-        whole = Document(
-            [*document.contributions, *[item.statement.contribution for item in fresh]],
-            document.taken,
-            document.occurrences,
-            document.read_until,
-        )
+        said = [item.statement.contribution for item in fresh]
+        whole = document._replace(contributions=[*document.contributions, *said])
         statement = fresh[0].statement
         if statement.kind is Kind.PATTERN:
             # Its occurrences are loaded by the shell, which wakes it; the command is kept now.
             self._keep(key, row, whole, fresh)
             return
-        if self._pass(key, row, statement.kind, statement.partner_id, whole, horizon):
+        known = self._known(whole, now)
+        if self._pass(key, row, statement.kind, statement.partner_id, whole, horizon, known):
             return
         try:
             folded = self._fold(key, whole, horizon, now)
@@ -189,7 +214,7 @@ class Decider:
         time_passed: bool,
     ) -> None:
         if document.contributions and self._pass(
-            row.key, row, row.kind, row.partner_id, document, horizon
+            row.key, row, row.kind, row.partner_id, document, horizon, self._known(document, now)
         ):
             return
         try:
@@ -207,23 +232,31 @@ class Decider:
         partner_id: str,
         document: Document,
         horizon: Horizon,
+        known: int,
     ) -> bool:
         """Keep a subject that the screen lets pass. False: it must be folded."""
         if document.taken or document.occurrences:
             return False
         try:
-            quiet = self._screen(kind, partner_id, document.contributions, horizon)
+            quiet = self._screen(key, kind, partner_id, document, horizon, known)
         except Exception:  # noqa: BLE001 - the fold raises it again, and isolates the subject
             return False
         if quiet is None:
             return False
+        began_at, feeds_due, news = quiet
+        if news is not None:
+            if news.told != document.told:
+                document = document._replace(told=news.told)
+            self.decision.changes.effects += news.effects
+            self.decision.changes.called_off += news.called_off
+            feeds_due = _earliest(feeds_due, news.next_due)
         self.decision.subjects[key] = SubjectRow(
             key,
             kind,
             partner_id,
             write_document(document),
-            None if quiet.began_at is None else Instant(quiet.began_at),
-            None if quiet.feeds_due is None else Instant(quiet.feeds_due),
+            None if began_at is None else Instant(began_at),
+            None if feeds_due is None else Instant(feeds_due),
             None,
             0 if row is None else row.version,
             has_case=False,
@@ -232,24 +265,35 @@ class Decider:
 
     def _screen(
         self,
+        key: str,
         kind: Kind,
         partner_id: str,
-        contributions: Sequence[Contribution],
+        document: Document,
         horizon: Horizon,
-    ) -> Quiet | None:
+        known: int,
+    ) -> tuple[int | None, int | None, ClockNews | None] | None:
+        """When a quiet subject began, when its silence is to be looked at, what its clocks say."""
         if kind is not Kind.ORDER and kind is not Kind.TICKET:
             return None
+        contributions = document.contributions
         since = min([contribution.time for contribution in contributions])
         world = self.world
         rules = world.steady_rules(kind, partner_id, since)
         if rules is None:
             return None  # rules may have changed on the way: the fold sees to that
         if kind is Kind.ORDER:
-            return screen_order(contributions, rules, horizon.orders, rules.calendar.zone)
-        policy = world.policies.newest
-        ticket = make_subject(kind, "", partner_id, world, policy)
-        assert isinstance(ticket, Ticket)
-        return screen_ticket(contributions, ticket, rules, horizon.tickets)
+            quiet = screen_order(contributions, rules, horizon.orders, rules.calendar.zone)
+            return None if quiet is None else (*quiet, None)
+        ticket = Ticket(key, partner_id, world)
+        quiet = screen_ticket(contributions, ticket, rules, horizon.tickets)
+        if quiet is None:
+            return None
+        reading = self._reading(horizon, horizon.tickets, known)
+        return (*quiet, ticket_news(key, document.told, ticket, world, reading))
+
+    def _reading(self, horizon: Horizon, read: int, known: int) -> Reading:
+        lag = None if self.virtual is None else horizon.people - read
+        return Reading(read, known, lag, self.tell)
 
     def _unknown_of(self, items: list[Taken], document: Document, key: str) -> list[Taken]:
         if len(items) == 1:
@@ -286,7 +330,9 @@ class Decider:
         *,
         only_news: bool = False,
     ) -> Folded:
-        return fold(
+        # Warnings of a ladder are read from all of its steps.
+        warns = self._warns(horizon)
+        folded = fold(
             key,
             document,
             self.world,
@@ -294,10 +340,40 @@ class Decider:
             now,
             tell=self.tell,
             virtual=self.virtual is not None,
-            only_news=only_news,
+            only_news=only_news and not warns,
             pattern=pattern,
             occurrences=occurrences,
         )
+        kind, partner_id, _ = split_key(key)
+        known = self._known(document, now)
+        read = max(horizon.feeds(kind), document.read_until)
+        reading = self._reading(horizon, read, known)
+        if kind is Kind.TICKET:
+            ticket = _ticket(key, partner_id, document.contributions, self.world)
+            news = ticket_news(key, document.told, ticket, self.world, reading, folded.case)
+            _add_news(folded, news)
+            folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
+        elif kind is Kind.TOUCHPOINTS:
+            news = touchpoint_news(key, document, self.world, reading)
+            _add_news(folded, news)
+            folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
+        case = folded.case
+        if case is not None and folded.steps and (warns or folded.document.told):
+            people = self._reading(horizon, horizon.people, known)
+            news = ladder_news(key, folded.document, folded.steps, case, self.world, people)
+            _add_news(folded, news)
+            folded.people_due = _earliest(folded.people_due, news.next_due)
+        return folded
+
+    def _known(self, document: Document, now: int) -> int:
+        """When what is found in a document is decided at the earliest."""
+        if self.virtual is None:
+            return now
+        return max([c.recorded for c in document.contributions], default=0)
+
+    def _warns(self, horizon: Horizon) -> bool:
+        clocks = self.world.policies.at(horizon.people).document.clocks
+        return bool(clocks.warn) or clocks.stale_pause_after is not None
 
     def _isolate(
         self,
@@ -401,6 +477,7 @@ class Decider:
             has_case=folded.case is not None,
         )
         changes = decision.changes
+        changes.called_off += folded.called_off
         if folded.case is not None:
             case_id = folded.case.case_id
             if key in decision.cases:
@@ -408,8 +485,8 @@ class Decider:
             decision.cases[key] = folded.case
             changes.steps += folded.steps
             changes.withdrawn += [(case_id, step, self.now) for step in folded.withdrawn]
-            changes.effects += folded.effects
             self._journal(key, items)
+        changes.effects += folded.effects
         self._count_occurrences(key, partner_id, before, folded)
 
     def _forget_passing_steps(self, case_id: str, folded: Folded) -> None:
@@ -464,3 +541,41 @@ def _is_due(row: SubjectRow, horizon: Horizon) -> bool:
     return (row.people_due is not None and row.people_due <= horizon.people) or (
         row.feeds_due is not None and row.feeds_due <= horizon.feeds(row.kind)
     )
+
+
+def _earliest(one: int | None, other: int | None) -> int | None:
+    return min((at for at in (one, other) if at is not None), default=None)
+
+
+def _add_news(folded: Folded, news: ClockNews) -> None:
+    if news.told != folded.document.told:
+        folded.document = folded.document._replace(told=news.told)
+    folded.effects += news.effects
+    folded.called_off += news.called_off
+
+
+def _ticket(
+    key: str, partner_id: str, contributions: Sequence[Contribution], world: World
+) -> Ticket:
+    ticket = Ticket(key, partner_id, world)
+    for said in sorted(contributions, key=version_of):
+        ticket.apply(said, said.time)
+    return ticket
+
+
+def _keeps_terms(before: Sequence[Contribution], said: Sequence[Contribution]) -> bool:
+    """Whether news of a ticket says nothing of severity or category that was not said before."""
+    terms: set[tuple[str | None, str | None]] = set()
+    for c in (*before, *said):
+        match c.type:
+            case "ticket.opened":
+                _, category, severity, *_ = c.data
+            case "ticket.status":
+                _, category, severity, *_ = c.data
+            case "ticket.message":
+                continue
+            case _:
+                return False
+        terms.add((category, severity))
+    categories = {category for category, _ in terms} - {None}
+    return len(categories) < 2 and len({severity for _, severity in terms} - {None}) < 2

@@ -146,6 +146,8 @@ class EffectKind(StrEnum):
     """A case that you were told of was wrong."""
     OPERATIONS = "operations"
     """Something that whoever runs Detente must see to."""
+    WARNING = "warning"
+    """A promise falls due soon, or was broken without being a case; about a clock."""
     REPORT = "report"
     """Something to read: a digest, a scorecard, a summary. It has no tier and asks for nothing."""
 
@@ -180,6 +182,16 @@ class Effect:
 
     That of a stored report names it: `report` is its `kind` and its `key`.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class CalledOff:
+    """An effect that is not true any more, and is dropped if it has not left."""
+
+    effect_id: str
+    reason: str
+    instead: Effect | None
+    """What those hear who were told already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +255,8 @@ class Changes:
     withdrawn: list[tuple[str, str, Instant]] = field(default_factory=list)
     """(case_id, key, when) of steps that later truth took back."""
     effects: list[Effect] = field(default_factory=list)
+    called_off: list[CalledOff] = field(default_factory=list)
+    """Effects that are dropped unless they have left; written after `effects`."""
     occurrences_added: list[Occurrence] = field(default_factory=list)
     occurrences_removed: list[Occurrence] = field(default_factory=list)
     journal: list[JournalEntry] = field(default_factory=list)

@@ -64,6 +64,8 @@ class CompiledRule:
     test: Test
     still: Test
     """The same with what may rightly fall again taken as true: only evidence can disprove it."""
+    could: Test
+    """The same with what time alone can bring taken as true: without this it never holds."""
     proofs: tuple[tuple[Atom, Test], ...]
     """Each comparison of the rule with its own test, for the receipt."""
     shadow: bool
@@ -217,6 +219,7 @@ class CompiledPolicy:
                     rule.open_at,
                     cond.compile_condition(bound, calendar),
                     cond.compile_condition(_only_evidence(bound), calendar),
+                    cond.compile_condition(_without_time(bound), calendar),
                     tuple(
                         (atom, cond.compile_condition(atom, calendar)) for atom in cond.atoms(bound)
                     ),
@@ -274,6 +277,21 @@ def _only_evidence(node: Node) -> Node:
             return left[0] if len(left) == 1 else cond.All(left) if left else True
         case cond.Either(parts):
             inner = tuple(map(_only_evidence, parts))
+            return True if True in inner else cond.Either(inner)
+        case _:
+            return True
+
+
+def _without_time(node: Node) -> Node:
+    """A condition with every fact that comes true by waiting taken as true."""
+    match node:
+        case Atom(fact):
+            return node if fact in ("category", "severity", "urgent") else True
+        case cond.All(parts):
+            left = tuple(part for part in map(_without_time, parts) if part is not True)
+            return left[0] if len(left) == 1 else cond.All(left) if left else True
+        case cond.Either(parts):
+            inner = tuple(map(_without_time, parts))
             return True if True in inner else cond.Either(inner)
         case _:
             return True

@@ -15,6 +15,8 @@ from rules.policy import RuleSet
 from rules.subjects import Contribution
 from rules.tickets import Ticket
 
+_TICKET_NEWS = frozenset({"ticket.opened", "ticket.status", "ticket.message"})
+
 
 class Quiet(NamedTuple):
     """Nothing to decide: when the subject began, and until when its silence is all right."""
@@ -92,26 +94,26 @@ def screen_ticket(
 
     `ticket` is an empty one; it takes the contributions.
     """
-    if rules.categories is None or rules.ages:
-        return None
     for contribution in contributions:
-        match contribution.type:
-            case "ticket.opened":
-                _, category, _, _, urgent, _ = contribution.data
-                if urgent or category in rules.categories:
-                    return None
-            case "ticket.status":
-                if contribution.data[1] in rules.categories:
-                    return None
-            case "ticket.message":
-                pass
-            case _:
-                return None
+        if contribution.type not in _TICKET_NEWS:
+            return None
     last = 0
     for contribution in sorted(contributions, key=version_of):
         last = contribution.time
         ticket.apply(contribution, last)
-    ticket.ask(last, min(last, feeds))
+    if ticket.urgent():
+        return None
+    if ticket.keeps_traits and not any(rule.could(ticket) for rule in rules.rules):
+        return Quiet(ticket.began_at, None)
+    if rules.categories is None or rules.ages:
+        return None
+    for contribution in contributions:
+        if contribution.type != "ticket.message" and contribution.data[1] in rules.categories:
+            return None
+    # Whatever is late by the end of what was read was on time in none of the instants before.
+    asked = feeds + 1 if feeds + 1 >= last else feeds
+    ticket.ask(last, asked)
+    ticket.promises(asked)
     if ticket.breaches():
         return None
     dues = [due for due, _ in ticket.silences(rules)]

@@ -15,6 +15,7 @@ from rules import transitions
 from rules.case import Case, Hit, Step, Subject, step_key
 from rules.conditions import Atom
 from rules.decision import (
+    CalledOff,
     CaseRow,
     Effect,
     Kind,
@@ -53,6 +54,8 @@ class Folded:
     """Those to write: all, or with `only_news` those from the first new one on."""
     withdrawn: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    called_off: list[CalledOff] = field(default_factory=list)
+    """Set by whoever looks at the subject's clocks; the fold leaves it empty."""
     occurrences: list[Occurrence] = field(default_factory=list)
 
 
@@ -552,7 +555,7 @@ class _Story(Case):
             self._rows(bool(withdrawn)),
             withdrawn,
             effects,
-            self._occurrences(),
+            occurrences=self._occurrences(),
         )
 
     def _rows(self, anything_withdrawn: bool) -> list[StepRow]:

@@ -461,6 +461,10 @@ class Document(NamedTuple):
     read_until: int = 0
     """Up to where silence was proven when steps were decided: a feed that falls silent later does
     not unmake what had been decided with its word."""
+    told: dict[str, int] = {}  # noqa: RUF012 - a default of a tuple; nobody changes it in place
+    """What was told of its clocks (see `rules.clock_news`)."""
+    since: int | None = None
+    """Of touchpoints: from when on the directory says that they are owed."""
 
 
 _encode = msgspec.json.Encoder().encode

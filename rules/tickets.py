@@ -20,23 +20,24 @@ from schemas.time import local_text
 class Ticket(Facts):
     """The fold of what was said of one ticket, up to an instant."""
 
-    __slots__ = ("_clocks", "_found", "_watched", "asked", "at", "zone")
+    __slots__ = ("_clocks", "_found", "_promises", "_watched", "asked", "at", "zone")
 
     def __init__(self, key: str, partner_id: str, world: World) -> None:
         self.zone = world.zone(partner_id)
         self.at = 0
         self.asked = 0
         self._clocks = TicketClocks(key, partner_id, world)
-        self._watched = frozenset[str]().union(
-            *(policy.watched_metrics for _, policy in world.policies.versions)
-        )
+        self._watched = world.watched_metrics
         self._found: dict[int, list[Clock]] = {}
-        """The clocks by the instant asked about, until something is taken in."""
+        """The watched clocks by the instant asked about, until something is taken in."""
+        self._promises: tuple[int, list[Clock]] | None = None
+        """All clocks, at the instant last asked about."""
 
     def own(self, at: int, person: str) -> None:
         """Somebody acknowledged its case at an instant, and owns it from then on."""
         self._clocks.own(at, person)
         self._found.clear()
+        self._promises = None
 
     @property
     def began_at(self) -> int | None:
@@ -65,8 +66,27 @@ class Ticket(Facts):
         when = self.asked if as_of is None else as_of
         found = self._found.get(when)
         if found is None:
-            found = self._found[when] = list(self._clocks.clocks(when, self._watched))
+            if self._promises is not None and self._promises[0] == when:
+                found = [clock for clock in self._promises[1] if clock.metric in self._watched]
+            else:
+                found = list(self._clocks.clocks(when, self._watched))
+            self._found[when] = found
         return found
+
+    @property
+    def keeps_traits(self) -> bool:
+        """Whether its category and severity were always those of now."""
+        return self._clocks.keeps_traits
+
+    def promises(self, as_of: int) -> list[Clock]:
+        """Every instance of a promise, whether a rule asks about it or not, as of an instant."""
+        if self._promises is None or self._promises[0] != as_of:
+            self._promises = as_of, list(self._clocks.clocks(as_of))
+        return self._promises[1]
+
+    def next_change_of_terms(self, after: int) -> int | None:
+        """When the partner's tier next changes by its dates."""
+        return self._clocks.next_change_of_terms(after)
 
     # -- facts ---------------------------------------------------------------------------------
 

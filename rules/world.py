@@ -24,6 +24,8 @@ class Horizon:
 
     def feeds(self, kind: Kind) -> int:
         """The horizon of silence about a kind of subject."""
+        if kind is Kind.TOUCHPOINTS:
+            return min(self.orders, self.tickets)  # any feed may be the one that tells of sessions
         return self.tickets if kind is Kind.TICKET else self.orders
 
     @classmethod
@@ -73,6 +75,7 @@ class World:
     disruptions: Sequence[DisruptionSpan] = ()
     _zones: dict[str, ZoneInfo] = field(default_factory=dict)
     _steady: dict[tuple[Kind, str], RuleSet | None] = field(default_factory=dict)
+    _watched: frozenset[str] | None = None
 
     def partner_tier(self, partner_id: str, at: int) -> str:
         """The partner's tier then; the policy's default for a partner that nobody listed."""
@@ -98,6 +101,14 @@ class World:
             rules = self.policies.newest.rule_set(kind, tier, self.calendar_name(partner_id))
         self._steady[key] = rules
         return rules
+
+    @property
+    def watched_metrics(self) -> frozenset[str]:
+        """Metrics of commitments whose breach some rule names, in any version of the policy."""
+        if self._watched is None:
+            every = (policy.watched_metrics for _, policy in self.policies.versions)
+            self._watched = frozenset[str]().union(*every)
+        return self._watched
 
     def calendar_name(self, partner_id: str) -> str:
         """The calendar that promises to the partner run in."""

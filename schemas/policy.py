@@ -178,6 +178,10 @@ class Clocks(Document):
         tuple[LeadField, ...],
         Field(description="When to warn: so long before something is due, or at so much spent."),
     ] = ()
+    tell_breaches_within: Annotated[
+        ElapsedField,
+        Field(description="A breach without a case is told, unless it is longer ago; 0h: never."),
+    ] = parse_span("7d")
     touchpoint_shift: Shift = Shift.BEFORE
     due_soon_after_closure: Annotated[
         SpanField, Field(description="The list before a weekend or holiday names what is due then.")
@@ -324,6 +328,13 @@ class Reporting(Document):
     quantity_tolerance: Annotated[
         Percent, Field(description="How much of an order may be missing within tolerance.")
     ] = Decimal(0)
+    shared_metrics: Annotated[
+        tuple[Name, ...],
+        Field(
+            description="Figures of metric.reported that a partner may see in its scorecard; the "
+            "others are for the house alone."
+        ),
+    ] = ()
     digest: Annotated[DigestIssue | None, Field(description="Without it none is sent.")] = None
     scorecard: Annotated[ScorecardIssue | None, Field(description="Without it none is sent.")] = (
         None

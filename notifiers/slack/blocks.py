@@ -182,6 +182,8 @@ def _look(entry: Entry) -> tuple[str, str]:
         return "🛠️", "#8430ce"
     if entry.kind is EntryKind.REPORT:
         return "📊", "#1a73e8"
+    if entry.kind is EntryKind.WARNING:
+        return "⏰", "#f2b705"
     if entry.state in _SETTLED:
         return _SETTLED[entry.state][:2]
     return _TIERS.get(entry.tier, _OTHER_TIER)
@@ -212,6 +214,8 @@ def _label(entry: Entry) -> str:
             return "Update"
         case EntryKind.OPERATIONS:
             return f"{urgent}Operations"
+        case EntryKind.WARNING:
+            return f"Warning, {tier}".removesuffix(", ")
         case EntryKind.REPORT:
             return "Report"
 

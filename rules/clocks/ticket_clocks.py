@@ -5,15 +5,17 @@ the system writes neither start nor stop anything.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
-from rules.clocks.clock import PARTNER, Clock, ClockState, Exclusion, Excuse
+from rules.calendars import BusinessCalendar
+from rules.clocks.clock import PARTNER, Clock, ClockState, Exclusion, Excuse, Target
 from rules.clocks.excuses import clock_named
 from rules.clocks.judging import SETTLED, Run, Terms, capped, judge
 from rules.policy import CompiledPolicy
-from rules.subjects import Contribution, Message, Opened, Ordered, Status
+from rules.subjects import Contribution, Message, Opened, Ordered
 from rules.world import World
 from schemas.policy import Anchor, Metric, Reopening
 
@@ -35,6 +37,14 @@ class Spell:
     """The partner's reply, or the helpdesk's word that nothing is awaited any more, ended it."""
 
 
+class _Plain(NamedTuple):
+    """Terms that nothing has changed."""
+
+    targets: Mapping[str, Target]
+    place: tuple[str, BusinessCalendar, str]
+    """Partner tier, and the calendar with its name."""
+
+
 class TicketClocks:
     """What was said of one ticket, and the clocks that follow from it.
 
@@ -49,10 +59,12 @@ class TicketClocks:
         "_moves",
         "_owners",
         "_partner_id",
+        "_plain",
         "_spells",
         "_states",
         "_traits",
         "_world",
+        "keeps_traits",
         "key",
         "latest",
         "opened",
@@ -65,6 +77,8 @@ class TicketClocks:
         self.opened: Opened | None = None
         self.opened_at: int | None = None
         self.recorded = 0
+        self.keeps_traits = True
+        """Whether category and severity have never changed once they were known."""
         self.latest = 0
         """The newest effective time that was taken."""
         self._partner_id = partner_id
@@ -79,6 +93,7 @@ class TicketClocks:
         self._owners: list[tuple[int, str]] = []
         self._excuses: dict[str, Excuse] = {}
         self._spells: list[Spell] | None = None
+        self._plain: _Plain | None = None
 
     # -- taking in -----------------------------------------------------------------------------
 
@@ -91,10 +106,10 @@ class TicketClocks:
                     self._messages.append((at, message.author == "partner", c.recorded))
                     self._messages.sort()
             case "ticket.status":
-                status = Status(*c.data)
-                self._states.append((at, status.status, c.source, c.recorded))
-                if status.category or status.severity:
-                    self._trait(at, status.category, status.severity, c.recorded)
+                status, category, severity = c.data
+                self._states.append((at, status, c.source, c.recorded))
+                if category or severity:
+                    self._trait(at, category, severity, c.recorded)
             case "ticket.opened" if self.opened is None:
                 self.opened, self.opened_at = Opened(*c.data), at
                 self.recorded = c.recorded
@@ -108,7 +123,7 @@ class TicketClocks:
                 self._excuse(Ordered(*c.data), at)
             case _:
                 return
-        self._spells = None
+        self._spells = self._plain = None
         self.latest = max(self.latest, at)
 
     def own(self, at: int, person: str) -> None:
@@ -117,8 +132,17 @@ class TicketClocks:
         self._owners.sort()
 
     def _trait(self, at: int, category: str | None, severity: str | None, recorded: int) -> None:
-        traits = (at, category or self.category, severity or self.severity, recorded)
-        self._traits.append(traits)
+        category, severity = category or self.category, severity or self.severity
+        if self._traits:
+            since, *known, _ = self._traits[-1]
+            if known == [category, severity]:
+                return
+            self.keeps_traits &= all(
+                old in (None, new) for old, new in zip(known, (category, severity), strict=True)
+            )
+            if since == at:
+                self._traits.pop()
+        self._traits.append((at, category, severity, recorded))
 
     def _excuse(self, said: Ordered, at: int) -> None:
         key = clock_named(said, self.key)
@@ -151,6 +175,8 @@ class TicketClocks:
     def policy_at(self, at: int) -> CompiledPolicy:
         """The policy version that the ticket was under then."""
         assert self.opened_at is not None
+        if not self._moves:
+            return self._world.policies.at(self.opened_at)
         n = bisect_right(self._moves, at, key=lambda move: move[0])
         return self._world.policies.at(self._moves[n - 1][0] if n else self.opened_at)
 
@@ -171,6 +197,9 @@ class TicketClocks:
         if self.opened_at is None:
             return
         settings = self.policy_at(as_of).document.clocks
+        plain = self._plain_terms()
+        if plain is not None:
+            metrics = [metric for metric in metrics if metric in plain.targets]
         runs: list[Iterable[Run]] = []
         if Metric.FIRST_RESPONSE in metrics:
             runs.append((self._first_response(),))
@@ -195,6 +224,10 @@ class TicketClocks:
 
     def terms(self, run: Run, as_of: int) -> Sequence[Terms]:
         """What was promised for a run from its start on, with each change."""
+        plain = self._plain_terms()
+        if plain is not None:
+            target = plain.targets.get(run.metric)
+            return (Terms(run.started_at, 0, target, *plain.place),)
         end = as_of if run.ended_at is None else run.ended_at
         start = run.started_at
         changes = {at: recorded for at, _, _, recorded in self._traits if start < at <= end}
@@ -209,6 +242,22 @@ class TicketClocks:
             if terms.target != before.target or terms.calendar is not before.calendar:
                 found.append(terms)
         return found
+
+    def _plain_terms(self) -> "_Plain | None":
+        """What is promised, where it has been the same since the ticket was opened."""
+        if self._plain is not None:
+            return self._plain
+        partner_id, world = self._partner_id, self._world
+        if len(self._traits) != 1 or self._moves or world.recipients.tier_starts(partner_id):
+            return None
+        assert self.opened_at is not None
+        _, category, severity, _ = self._traits[0]
+        policy = self.policy_at(self.opened_at)
+        tier = world.partner_tier(partner_id, self.opened_at)
+        name = world.calendar_name(partner_id)
+        targets = policy.targets(tier, category, severity)
+        self._plain = _Plain(targets, (tier, policy.calendar(name), name))
+        return self._plain
 
     def _terms_at(self, metric: str, at: int, recorded: int) -> Terms:
         policy = self.policy_at(at)
@@ -272,6 +321,8 @@ class TicketClocks:
         self, metric: Metric, start: int, settled: Sequence[Exclusion]
     ) -> tuple[Exclusion, ...]:
         """All that does not count for a run, in order; the waits capped."""
+        if not self.spells():
+            return ()
         found = [
             x if x.start >= start else replace(x, start=start)
             for x in (*self._pauses(metric), *settled)

@@ -20,7 +20,7 @@ from rules.clocks.working_days import local_day, shifted, start_of_day
 from rules.deadlines import deadline
 from rules.decision import Kind
 from rules.policy import CompiledPolicy
-from rules.subjects import Contribution, Held, Skipped, subject_key
+from rules.subjects import Contribution, Document, Held, Skipped, subject_key
 from rules.world import World
 from schemas.policy import Anchor, Shift, Touchpoint
 from schemas.time import DAY, end_of_day, iso
@@ -105,6 +105,26 @@ def touchpoint_clocks(
         clocks += work.clocks()
     clocks.sort(key=lambda clock: (clock.started_at, clock.metric, clock.cycle))
     return clocks
+
+
+def owed_since(document: Document) -> int | None:
+    """Since when sessions are owed: listed in the directory or spoken of, whichever came first."""
+    said = min((c.time for c in document.contributions), default=None)
+    known = [at for at in (said, document.since) if at is not None]
+    return min(known, default=None)
+
+
+def next_period(partner_id: str, world: World, after: int) -> int | None:
+    """When the next session on a grid begins to be owed, by the terms that hold at an instant."""
+    policy = world.policies.at(after)
+    promised = policy.document.commitments.get(world.partner_tier(partner_id, after))
+    zone = policy.calendar(world.calendar_name(partner_id)).zone
+    starts = (
+        start_of_day(_period_start(t, _first_period(t, after + 1, zone)), zone)
+        for t in (() if promised is None else promised.touchpoints)
+        if t.anchor is Anchor.GRID
+    )
+    return min(starts, default=None)
 
 
 def sessions_said(

@@ -13,6 +13,7 @@ from schemas.time import Instant
 from streams.relay.addressing import Addressee, Addressing
 from streams.relay.history import History, Progress, bundle_of, key_of, place_of
 from streams.relay.house import House
+from streams.relay.reasons import HANDED_OVER
 from streams.store import DeliveryStatus
 
 _KINDS = {
@@ -21,6 +22,7 @@ _KINDS = {
     EffectKind.UPDATE: EntryKind.UPDATE,
     EffectKind.RETRACTION: EntryKind.RETRACTION,
     EffectKind.OPERATIONS: EntryKind.OPERATIONS,
+    EffectKind.WARNING: EntryKind.WARNING,
     EffectKind.REPORT: EntryKind.REPORT,
 }
 
@@ -33,6 +35,7 @@ class Job:
     effect: Effect
     addressee: Addressee
     reminder: int
+    """Which reminder, from 1; 0 for the first telling, less for one that took a further route."""
     number: int
     """The route's place among the person's routes, from 1."""
     route: Route
@@ -42,6 +45,8 @@ class Job:
     """How far it had come before."""
     silent: bool = False
     """Only puts right what the person sees already (`Entry.silent`)."""
+    unanswered: str | None = None
+    """The place at which the person was told before, and nobody acknowledged it."""
 
     @property
     def person(self) -> str:
@@ -77,10 +82,20 @@ class Job:
         """The case it is about."""
         return None if self.effect.case_id is None else cases.get(self.effect.case_id)
 
+    @property
+    def why_them(self) -> str | None:
+        """For the reader: why they are told, and told here, where that is not plain."""
+        if self.unanswered is None:
+            return self.addressee.on_behalf
+        kind = self.unanswered.partition(" ")[0]
+        return f"nobody has acknowledged it since you were told by {kind}"
+
     def how_found(self, addressed: Mapping[str, Addressing]) -> str | None:
         """For the record: why this person and not another, or for whom in shadow mode."""
         if self.addressee.would_have_told is not None:
             return f"would have told {', '.join(self.addressee.would_have_told) or 'nobody'}"
+        if self.unanswered is not None:
+            return f"{HANDED_OVER}: not acknowledged by {self.unanswered}"
         if self.addressee.on_behalf is None:
             return None
         return " ".join(addressed[self.effect.effect_id].steps)
@@ -196,9 +211,9 @@ def _entry(job: Job, case: CaseRow | None, house: House, now: Instant) -> Entry:
     return replace(
         entry,
         idempotency_key=job.key,
-        kind=EntryKind.REMINDER if job.reminder else entry.kind,
-        reminder=job.reminder,
-        on_behalf=job.addressee.on_behalf,
+        kind=EntryKind.REMINDER if job.reminder > 0 else entry.kind,
+        reminder=max(job.reminder, 0),
+        on_behalf=job.why_them,
         would_have_told=job.addressee.would_have_told,
     )
 

@@ -14,6 +14,9 @@ def overtaken(effect: Effect, case: CaseRow | None, *, newer_waits: bool) -> Rea
     match effect.kind:
         case EffectKind.OPERATIONS | EffectKind.REPORT:
             return None
+        case EffectKind.WARNING:
+            # What its clock has outrun was called off when that was decided.
+            return Reason.RETRACTED if case.state is State.RETRACTED else None
         case EffectKind.RETRACTION:
             return Reason.OVERTAKEN if newer_waits else None
         case EffectKind.UPDATE:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from rules.decision import Effect, EffectKind, State
+from rules.decision import CalledOff, Effect, EffectKind, State
 from schemas.time import Instant
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
@@ -250,6 +250,24 @@ class OutboxQueries(Queries):
     def _write_effects(self, effects: Sequence[Effect]) -> None:
         fresh = {"status": OutboxStatus.QUEUED, "attempts": 0, "reminders_sent": 0}
         self.insert_new(outbox, [values(effect) | fresh for effect in effects])
+
+    def _call_off(self, called_off: Sequence[CalledOff]) -> None:
+        """Drop what has not left. Where it has, those who were told hear what is said instead."""
+        c = outbox.c
+        reasons = {off.effect_id: off for off in called_off}
+        for piece in chunks(reasons):
+            query = select(c.effect_id).where(c.effect_id.in_(piece))
+            sent = query.where(c.status.not_in((OutboxStatus.QUEUED, OutboxStatus.DROPPED)))
+            told = set(self.connection.execute(sent).scalars())
+            waits = query.where(c.status == OutboxStatus.QUEUED)
+            for effect_id in self.connection.execute(waits).scalars().all():
+                statement = update(outbox).where(c.effect_id == effect_id)
+                reason = reasons[effect_id].reason
+                self.connection.execute(
+                    statement.values(status=OutboxStatus.DROPPED, reason=reason, remind_at=None)
+                )
+            instead = (reasons[name].instead for name in piece if name in told)
+            self._write_effects([effect for effect in instead if effect is not None])
 
     def _lease(
         self, due: Select[Any], relay: str, now: Instant, until: Instant, limit: int
