@@ -8,9 +8,9 @@ and for whose eyes it is.
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Part(BaseModel):
@@ -123,6 +123,15 @@ class Table(_Part):
     """What a reader must know to read it right, such as what was left out."""
     visibility: Visibility = Visibility.OPERATIONAL
 
+    @model_validator(mode="after")
+    def _each_row_fills_the_columns(self) -> Self:
+        for number, row in enumerate(self.rows, 1):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"row {number} has {len(row)} cells for {len(self.columns)} columns"
+                )
+        return self
+
 
 class ChartKind(StrEnum):
     """How values are drawn."""
@@ -157,6 +166,15 @@ class Chart(_Part):
     alt: str
     """What it shows, for those who cannot see it."""
     visibility: Visibility = Visibility.OPERATIONAL
+
+    @model_validator(mode="after")
+    def _each_series_has_all_points(self) -> Self:
+        for line in self.series:
+            if len(line.values) != len(self.points):
+                raise ValueError(
+                    f"{line.label!r} has {len(line.values)} values for {len(self.points)} points"
+                )
+        return self
 
 
 class Section(_Part):
