@@ -9,6 +9,7 @@ from streams.store.fences import FenceQueries
 from streams.store.intake import IntakeQueries
 from streams.store.ledger import LedgerQueries
 from streams.store.outbox import OutboxQueries
+from streams.store.partners import PartnerQueries
 from streams.store.reports import ReportQueries
 from streams.store.subjects import SubjectQueries
 
@@ -17,6 +18,7 @@ _NOTHING_COUNTED: Mapping[str, int] = {}
 
 class Transaction(
     SubjectQueries,
+    PartnerQueries,
     CaseQueries,
     OutboxQueries,
     IntakeQueries,

@@ -1,0 +1,63 @@
+"""Scorecards of partners, made from what the store holds."""
+
+from rules.decision import Kind
+from rules.months import Month
+from rules.orders import effective_at
+from rules.partner_months import PartnerMonths
+from rules.scorecard import Scorecard
+from rules.scorecard import scorecard as draw
+from rules.subjects import Document, read_document, split_key, subject_key
+from rules.world import World
+from schemas.time import DAY, Instant
+from streams.ledger import first_listed
+from streams.store import Transaction
+
+_NOTHING = Document([], {}, [])
+
+
+def scorecard(
+    tx: Transaction, world: World, partner_id: str, month: Month, as_of: Instant
+) -> Scorecard:
+    """The scorecard of a partner for a month, by what had happened up to `as_of`.
+
+    The month is that of the partner's zone. Reads each of the partner's orders of the last one and
+    a half years, and all its tickets, once. Raises ValueError for a month that has not begun.
+    """
+    months = PartnerMonths(partner_id, world, month, as_of)
+    since = Instant(months.since)
+    for row in tx.orders_begun(partner_id, since, as_of):
+        months.add_order(split_key(row.key)[2], read_document(row.document).contributions)
+    for row in tx.subjects_of_kind(Kind.TICKET, partner_id):
+        months.add_ticket(row.key, read_document(row.document))
+    sessions = tx.subject(subject_key(Kind.TOUCHPOINTS, partner_id, ""))
+    said = _NOTHING if sessions is None else read_document(sessions.document)
+    zone = months.zone
+    times = [effective_at(c, zone) for c in said.contributions]
+    listed = first_listed(tx, world).get(partner_id)
+    times += [] if listed is None else [listed]
+    months.add_touchpoints(said, min(times, default=None))
+    for row in tx.subjects_of_kind(Kind.METRIC, partner_id):
+        months.add_figure(split_key(row.key)[2], read_document(row.document).contributions)
+    # What was solved a month before the first one may come back in it.
+    cases = tx.cases_about(partner_id, Instant(months.first.begin - 31 * DAY), as_of)
+    steps = tx.steps_of_cases(case.case_id for case in cases)
+    for case in cases:
+        if not case.shadow:
+            months.add_case(case.case_id, case.subject, case.rules, steps.get(case.case_id, []))
+    known = world.recipients.directory.partners.get(partner_id)
+    return draw(months, (known.name if known is not None else None) or partner_id)
+
+
+def is_known(tx: Transaction, world: World, partner_id: str) -> bool:
+    """Whether the directory lists the partner or anything was said of it."""
+    return partner_id in world.recipients.directory.partners or any(
+        next(iter(tx.subjects_of_kind(kind, partner_id)), None) is not None
+        for kind in (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
+    )
+
+
+def known_partners(tx: Transaction, world: World) -> list[str]:
+    """Partners of the directory and those of whom something was said, sorted."""
+    kinds = (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
+    said = {partner for kind in kinds for partner in tx.partners_with(kind)}
+    return sorted({*said, *world.recipients.directory.partners})
