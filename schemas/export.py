@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from schemas.decisions import Decision
 from schemas.directory import Directory
 from schemas.events import CATALOGUE
 from schemas.mapping import Mapping
@@ -21,6 +22,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "directory": Directory,
     "mapping": Mapping,
     "report": Report,
+    "decision": Decision,
 }
 
 

@@ -7,6 +7,7 @@ with Store.open("sqlite:///detente.db") as store:
         assert tx.move_fences([FenceMove("orders", 0, old, new)])
 """
 
+from streams.store.announcements import Announcement, Topic
 from streams.store.errors import LostRace, SchemaError, StoreError, Unavailable
 from streams.store.fences import FenceMove
 from streams.store.rows import (
@@ -32,6 +33,7 @@ __all__ = [
     "DISRUPTIONS",
     "DOCUMENTS",
     "STANDING",
+    "Announcement",
     "CaseCount",
     "Counter",
     "DeliveryRow",
@@ -48,6 +50,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Token",
+    "Topic",
     "Transaction",
     "Unavailable",
     "Version",

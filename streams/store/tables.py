@@ -240,6 +240,20 @@ delivery = Table(
     sqlite_autoincrement=True,
 )
 
+# What other programs are told, until it is sent: written only where somebody sends it.
+announcement = Table(
+    "announcement",
+    metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text),
+    Column("headers", Json, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("announcement_id", Text),
+    Index("announcement_id", "announcement_id", unique=True),
+    sqlite_autoincrement=True,
+)
+
 # --- what came in --------------------------------------------------------------------------------
 
 position = Table(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rules.decision import Changes
 from streams.store.administration import AdministrationQueries
+from streams.store.announcements import AnnouncementQueries
 from streams.store.cases import CaseQueries
 from streams.store.fences import FenceQueries
 from streams.store.intake import IntakeQueries
@@ -26,6 +27,7 @@ class Transaction(
     LedgerQueries,
     ReportQueries,
     AdministrationQueries,
+    AnnouncementQueries,
 ):
     """What one transaction can ask and write. It ends with the `with` block that gave it."""
 

@@ -24,7 +24,8 @@ def test_the_published_schemas_are_those_of_the_models() -> None:
 
 def test_there_is_a_schema_for_each_event_type_and_each_document() -> None:
     files = schema_files()
-    documents = {"event.json", "policy.json", "directory.json", "mapping.json", "report.json"}
+    names = ("event", "policy", "directory", "mapping", "report", "decision")
+    documents = {f"{name}.json" for name in names}
     assert set(files) == documents | {f"events/{kind}.json" for kind in CATALOGUE}
     for path, text in files.items():
         schema = json.loads(text)
