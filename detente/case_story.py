@@ -13,6 +13,7 @@ from rules.decision import CaseRow, EffectKind, State, StepRow
 from rules.effects import step_told
 from rules.transitions import ACTIVE
 from schemas.time import MINUTE, local_text, to_instant
+from streams.relay.reasons import HANDED_OVER
 from streams.store import DeliveryRow, DeliveryStatus, OutboxEntry, OutboxStatus, Transaction
 
 _TOLD = frozenset({DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD})
@@ -106,7 +107,8 @@ def _delivery(
     match row.status:
         case DeliveryStatus.SENT | DeliveryStatus.BUNDLED:
             again = any(other.person == row.person and other.status in _TOLD for other in before)
-            told = "reminded" if again else "told"
+            further = (row.detail or "").startswith(HANDED_OVER)
+            told = "reminded" if again and not further else "told"
             others = ", in one message with others" if row.status is DeliveryStatus.BUNDLED else ""
             purpose = _AS[entry.effect.kind]
             return f"{told} {who} {purpose} by {route}{others}, {at}{why}"

@@ -9,7 +9,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_va
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from schemas.events import Moment
-from schemas.fields import Document, IntervalField, Name
+from schemas.fields import Document, IntervalField, Name, SpanField
 from schemas.time import FIRST_YEAR, LAST_YEAR
 
 CalendarDate = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
@@ -68,7 +68,7 @@ EmailAddress = Annotated[
 
 
 class RouteDocument(Document):
-    """What every route may say about when it is tried before the person's other routes.
+    """What every route may say about when it is tried, and when the next one is.
 
     A route whose conditions do not hold is tried after those whose conditions do: a condition
     changes the order and silences nobody.
@@ -82,11 +82,16 @@ class RouteDocument(Document):
         Field(description="Tried first only in these hours of local time, e.g. 18:00-08:00."),
     ] = None
 
+    hand_over_after: Annotated[
+        SpanField | None,
+        Field(description="An alert that nobody acknowledged for so long takes the next route."),
+    ] = None
+
     def bare(self) -> Self:
         """The route without its conditions: where it leads, whoever gives it and whenever."""
-        if not self.tiers and self.hours is None:
+        if not self.tiers and self.hours is None and self.hand_over_after is None:
             return self
-        return self.model_copy(update={"tiers": (), "hours": None})
+        return self.model_copy(update={"tiers": (), "hours": None, "hand_over_after": None})
 
 
 class TerminalRoute(RouteDocument):
@@ -154,6 +159,9 @@ class Person(Document):
     name: Name
     calendar: Name = "default"
     routes: Annotated[tuple[Route, ...], Field(description="In the order to try them.")] = ()
+    hand_over_after: Annotated[
+        SpanField | None, Field(description="For those of their routes that do not say.")
+    ] = None
     stand_in: Name | None = None
     absences: tuple[Absence, ...] = ()
     quiet_hours: Annotated[
@@ -197,3 +205,7 @@ class Directory(Document):
         dict[str, Name | tuple[Name, ...]],
         Field(description="Who fills a role for partners that do not say otherwise."),
     ] = {}
+    hand_over_after: Annotated[
+        SpanField | None,
+        Field(description="For people who do not say. Without it only a failure hands over."),
+    ] = None

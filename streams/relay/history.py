@@ -20,9 +20,13 @@ NOBODY = ""
 _TOLD = {DeliveryStatus.SENT, DeliveryStatus.BUNDLED, DeliveryStatus.WOULD_HAVE_TOLD}
 
 
-def key_of(effect_id: str, person: str, reminder: int = 0) -> str:
-    """The idempotency key: one for each effect, person and number of reminder."""
-    return _digest(effect_id, person, str(reminder))
+def key_of(effect_id: str, person: str, number: int = 0) -> str:
+    """The idempotency key: one for each effect, person and number of the telling.
+
+    0 is the first telling, 1 the first reminder of it, and -1 the first that took a further route
+    because nobody had acknowledged it.
+    """
+    return _digest(effect_id, person, str(number))
 
 
 def bundle_of(keys: Iterable[str]) -> str:
@@ -46,6 +50,8 @@ class Progress:
     """How far one effect, or one reminder of it, has come with one person."""
 
     told_at: Instant | None = None
+    route: str | None = None
+    """The route by which it was told."""
     dropped: bool = False
     gave_up: bool = False
     attempts: dict[str, int] = field(default_factory=dict)
@@ -142,6 +148,26 @@ class History:
             at = progress.at
         return number, at
 
+    def handed_over(self, effect_id: str, person: str) -> tuple[int, Progress, set[str]]:
+        """How far an alert has come along a person's routes.
+
+        Number and progress of the newest telling that was no reminder, and the places that all of
+        them have tried.
+        """
+        number, places = 0, set[str]()
+        while True:
+            found = self.progress(effect_id, person, number)
+            places |= {place_of(route) for route in found.exhausted}
+            if found.route is not None:
+                places.add(place_of(found.route))
+            if found.told_at is None or not self._has(effect_id, person, number - 1):
+                return number, found, places
+            number -= 1
+
+    def _has(self, effect_id: str, person: str, number: int) -> bool:
+        key = key_of(effect_id, person, number)
+        return any(row.idempotency_key == key for row in self._rows[effect_id])
+
     def told_before(self, effect: Effect, *, shadow: bool) -> tuple[str, ...]:
         """Who was told of a follow-up's case in its role, in the order in which they were.
 
@@ -206,8 +232,8 @@ class History:
                 continue
             for row in self._rows[other.effect_id]:
                 told = row.status in _TOLD and place_of(row.route) == place
-                same = row.idempotency_key == key_of(other.effect_id, row.person, reminder)
-                if told and same and (row.status is DeliveryStatus.WOULD_HAVE_TOLD) == shadow:
+                in_shadow = row.status is DeliveryStatus.WOULD_HAVE_TOLD
+                if told and in_shadow == shadow and _is_same_telling(row, other, reminder):
                     return row
         return None
 
@@ -235,11 +261,19 @@ def _is_failure(row: DeliveryRow) -> bool:
     return row.status in failures and row.route != ""
 
 
+def _is_same_telling(row: DeliveryRow, effect: Effect, number: int) -> bool:
+    """Whether a row is of the reminder of that number; of no reminder, for a number up to 0."""
+    if number > 0:
+        return row.idempotency_key == key_of(effect.effect_id, row.person, number)
+    numbers = range(1, effect.remind_at_most + 1)
+    return all(row.idempotency_key != key_of(effect.effect_id, row.person, n) for n in numbers)
+
+
 def _fold(found: Progress, row: DeliveryRow) -> None:
     found.at = row.at
     match row.status:
         case DeliveryStatus.SENT | DeliveryStatus.BUNDLED | DeliveryStatus.WOULD_HAVE_TOLD:
-            found.told_at = row.at
+            found.told_at, found.route = row.at, row.route
         case DeliveryStatus.DROPPED:
             found.dropped = True
         case DeliveryStatus.FAILED:

@@ -66,6 +66,16 @@ class House:
         numbers = range(1, len(known.routes) + 1)
         return sorted(numbers, key=lambda n: not _holds(known.routes[n - 1], tier, minute))
 
+    def hand_over_after(self, person: str, number: int) -> str | None:
+        """How long an alert on a route may stay unacknowledged; None for as long as it likes."""
+        directory = self.recipients.directory
+        known = directory.people.get(person)
+        if known is None:
+            return None
+        own = known.routes[number - 1].hand_over_after if number <= len(known.routes) else None
+        span = own or known.hand_over_after or directory.hand_over_after
+        return None if span is None else str(span)
+
     def bundles(self, person: str) -> bool:
         """Whether somebody accepts several things in one message."""
         known = self.recipients.person(person)

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+#: Begins the record of an alert that took a further route because nobody had acknowledged it.
+HANDED_OVER = "handed over"
+
 
 class Reason(StrEnum):
     """A named reason; its value is what people read."""
@@ -13,9 +16,11 @@ class Reason(StrEnum):
     OVERTAKEN = "overtaken by a newer step"
     NOBODY_KNEW = "nobody had been told of the case"
     OWN_CHANGE = "their own change"
+    PUT_RIGHT = "told elsewhere; what stands here was put right"
     ALREADY_TOLD = "told of the same step in another role"
     NO_ROUTE = "no longer to be reached"
     NO_STAND_IN = "nobody stands in"
+    NO_OTHER_ROUTE = "no other route is left"
     REPLAY = "a replay tells nobody"
 
     # Told later:

@@ -18,7 +18,7 @@ nothing. Bundles and the pace of a route are each relay's own.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -312,6 +312,8 @@ class Relay:
                 considered.add(addressee.person)
                 self._consider(entry, addressee, 0, work, report)
         work.addressed[effect.effect_id] = addressing
+        for addressee in addressing.people:
+            self._put_right_elsewhere(entry, addressee, work)
         if not addressing.people and addressing.nobody is not Reason.NOBODY_HOME:
             self._drop_effect(entry, addressing.nobody, work, report)
 
@@ -338,8 +340,15 @@ class Relay:
         routes = work.house.routes(person)
         untried = [n for n in work.house.order(person, effect.tier, work.now)
                    if route_name(n, routes[n - 1]) not in progress.exhausted]  # fmt: skip
+        unanswered = None
+        if reminder < 0:
+            untried = _further_routes(entry, person, work)
+            before = work.history.progress(effect.effect_id, person, reminder + 1).route
+            unanswered = None if before is None else place_of(before)
         if not untried:
-            if progress.tries == 0 and effect.kind in FOLLOW_UPS:
+            if reminder < 0:
+                self._drop_person(entry, person, reminder, Reason.NO_OTHER_ROUTE, work, report)
+            elif progress.tries == 0 and effect.kind in FOLLOW_UPS:
                 self._drop_person(entry, person, reminder, Reason.NO_ROUTE, work, report)
             else:
                 gave_up = _row(
@@ -356,12 +365,24 @@ class Relay:
             routes[untried[0] - 1],
             is_last=len(untried) == 1,
             progress=progress,
+            unanswered=unanswered,
         )
         quiet = None if effect.urgent else work.house.recipients.held_until(person, work.now)
         if quiet is not None:
             self._defer(job, quiet, Reason.QUIET_HOURS, work, report)
         else:
             work.jobs.append(job)
+
+    def _put_right_elsewhere(self, entry: OutboxEntry, addressee: Addressee, work: _Pass) -> None:
+        """Once somebody was told over one route, change what they see of the case at others."""
+        effect, person = entry.effect, addressee.person
+        for number in _seen_elsewhere(entry, person, work):
+            progress = work.history.progress(effect.effect_id, person, -number)
+            key = key_of(effect.effect_id, person, -number)
+            if not progress.is_settled and self._wait.get(key, (work.now,))[0] <= work.now:
+                route = work.house.routes(person)[number - 1]
+                work.jobs.append(Job(entry.seq, effect, addressee, -number, number, route,
+                                     is_last=True, progress=progress, silent=True))  # fmt: skip
 
     def _bundled(
         self, person: str, jobs: list[Job], work: _Pass, report: RelayReport
@@ -383,7 +404,7 @@ class Relay:
                     self._defer(job, flow.hold_until, Reason.BUNDLING, work, report)
         return _frozen(letters, work)
 
-    # -- reminders -----------------------------------------------------------------------------
+    # -- reminders, and further routes ---------------------------------------------------------
 
     async def _remind(self, now: Instant, report: RelayReport) -> bool:
         due = await self._reminders(now)
@@ -403,20 +424,21 @@ class Relay:
         return work.moved
 
     def _look_again(self, entry: OutboxEntry, work: _Pass, report: RelayReport) -> None:
-        """Decide who is reminded of an alert now, and whether it still waits for an answer."""
+        """Decide who is told of an alert again now, and whether it still waits for an answer."""
         effect = entry.effect
         repeated = work.history.was_repeated(entry)
         if over := overtaken(effect, work.case(entry), newer_waits=repeated):
-            work.add(_row(entry, NOBODY, _Status.DROPPED, work.now, f"no more reminders: {over}"))
+            more = "reminders" if effect.remind_every is not None else "routes"
+            work.add(_row(entry, NOBODY, _Status.DROPPED, work.now, f"no more {more}: {over}"))
             work.put(replace(entry, remind_at=None))
             report.dropped[over] += 1
             return
         addressing = address(effect, work.history, work.house, work.now)
         work.addressed[effect.effect_id] = addressing
         for addressee in addressing.people:
-            number, at = _next_reminder(entry, addressee.person, work)
-            if at is not None and at <= work.now:
-                self._consider(entry, addressee, number, work, report)
+            for number, at in _next_tellings(entry, addressee.person, work):
+                if at <= work.now:
+                    self._consider(entry, addressee, number, work, report)
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -551,7 +573,8 @@ class Relay:
         """Nobody was told anything, whether or not what they see could be put right."""
         for job in letter.jobs:
             entry = work.history.entry(job.effect.effect_id)
-            self._drop_person(entry, job.person, job.reminder, Reason.OWN_CHANGE, work, report)
+            reason = Reason.PUT_RIGHT if job.reminder < 0 else Reason.OWN_CHANGE
+            self._drop_person(entry, job.person, job.reminder, reason, work, report)
 
     def _share(
         self, letter: Letter, told: list[DeliveryRow], work: _Pass, report: RelayReport
@@ -651,10 +674,16 @@ class Relay:
             attempts=history.failures(effect.effect_id),
             last_error=history.last_error(effect.effect_id),
         )
-        waiting = [person for person, found in progress.items() if not found.is_settled]
+        waiting = [(person, 0) for person, found in progress.items() if not found.is_settled]
+        waiting += [
+            (person, -number)
+            for person in progress
+            for number in _seen_elsewhere(entry, person, work)
+            if not history.progress(effect.effect_id, person, -number).is_settled
+        ]
         if waiting:
             now = work.now, Reason.BACKING_OFF
-            waits = (self._wait.get(key_of(effect.effect_id, person), now) for person in waiting)
+            waits = (self._wait.get(key_of(effect.effect_id, *one), now) for one in waiting)
             until, reason = min(waits)
             work.put(replace(entry, not_before=until, reason=reason.value))
             return
@@ -684,9 +713,8 @@ class Relay:
         ats: list[Instant] = []
         done = [entry.reminders_sent]
         for addressee in work.addressed[effect.effect_id].people:
-            number, at = _next_reminder(entry, addressee.person, work)
-            done.append(number - 1)
-            if at is not None:
+            done.append(work.history.reminded(effect.effect_id, addressee.person)[0])
+            for number, at in _next_tellings(entry, addressee.person, work):
                 key = key_of(effect.effect_id, addressee.person, number)
                 ats.append(self._wait.get(key, (at, None))[0])
         work.put(replace(entry, remind_at=min(ats, default=None), reminders_sent=max(done)))
@@ -779,8 +807,56 @@ def _reminder_after(entry: OutboxEntry, work: _Pass) -> Instant | None:
     if effect.kind is not EffectKind.ALERT or is_shadow(effect, work.house):
         return None
     people = work.addressed[effect.effect_id].people
-    ats = (_next_reminder(entry, addressee.person, work)[1] for addressee in people)
-    return min((at for at in ats if at is not None), default=None)
+    nexts = (_next_tellings(entry, addressee.person, work) for addressee in people)
+    return min((at for tellings in nexts for _, at in tellings), default=None)
+
+
+def _next_tellings(entry: OutboxEntry, person: str, work: _Pass) -> Iterator[tuple[int, Instant]]:
+    """Number and time of what a person is told of an alert next, over the same or another route."""
+    for number, at in (_next_reminder(entry, person, work), _next_route(entry, person, work)):
+        if at is not None:
+            yield number, at
+
+
+def _next_route(entry: OutboxEntry, person: str, work: _Pass) -> tuple[int, Instant | None]:
+    """Number and time of a person's next hand-over; no time when there is none any more."""
+    number, found, _ = work.history.handed_over(entry.effect.effect_id, person)
+    if found.told_at is None:
+        under_way = number < 0 and not found.is_settled
+        return number, found.at if under_way else None
+    assert found.route is not None, "what was told was told by a route"
+    routes = work.house.routes(person)
+    names = {place_of(route_name(n, route)): n for n, route in enumerate(routes, 1)}
+    span = work.house.hand_over_after(person, names.get(place_of(found.route), len(routes) + 1))
+    if span is None or not _further_routes(entry, person, work):
+        return number - 1, None
+    return number - 1, work.house.later(person, found.told_at, span)
+
+
+def _further_routes(entry: OutboxEntry, person: str, work: _Pass) -> list[int]:
+    """The numbers of the routes by which a person was not told of an alert, in their order."""
+    routes = work.house.routes(person)
+    tried = work.history.handed_over(entry.effect.effect_id, person)[2]
+    order = work.house.order(person, entry.effect.tier, work.now)
+    return [n for n in order if place_of(route_name(n, routes[n - 1])) not in tried]
+
+
+def _seen_elsewhere(entry: OutboxEntry, person: str, work: _Pass) -> Iterator[int]:
+    """The numbers of the routes where a person who was told now sees the case as it stood."""
+    effect, progress = entry.effect, work.history.progress(entry.effect.effect_id, person)
+    seen = {
+        place: number
+        for number, route in enumerate(work.house.routes(person), 1)
+        if isinstance(route, SlackRoute)
+        and work.history.references(effect.case_id, place := place_of(route_name(number, route)))
+    }
+    if progress.route is not None:
+        seen.pop(place_of(progress.route), None)
+    elif progress.dropped and effect.actor == person:  # the first was put right (`_put_right`)
+        seen.pop(next(iter(seen), ""), None)
+    else:
+        return
+    yield from seen.values()
 
 
 def _next_reminder(entry: OutboxEntry, person: str, work: _Pass) -> tuple[int, Instant | None]:
