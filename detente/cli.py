@@ -52,6 +52,7 @@ _PROMISES = {
         "touchpoints", "touchpoints", "Show the sessions that partners are promised."
     ),
     "evidence": _Entry("evidence", "evidence", "Print what a partner may be told of a case."),
+    "scorecard": _Entry("scorecard", "scorecard", "Show how a month went with a partner."),
 }
 _OPERATIONS = {
     "check": _Entry("check", "check", "Check policy and directory, and who could not be reached."),

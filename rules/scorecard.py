@@ -48,9 +48,9 @@ from schemas.time import DAY, HOUR, local_text, to_datetime
 FOR_PARTNER = frozenset({Visibility.OPERATIONAL, Visibility.STRATEGIC, Visibility.JOINT})
 
 _GRADES = (
-    (Grade.STRICT, "/strict", "on the promised day itself, and not after the promised time"),
-    (Grade.ON_OR_BEFORE, "", "on or before what was promised"),
-    (Grade.WITHIN_TOLERANCE, "/within_tolerance", "within tolerance"),
+    (Grade.STRICT, "/strict", " on the promised day itself, and not after the promised time"),
+    (Grade.ON_OR_BEFORE, "", " on or before what was promised"),
+    (Grade.WITHIN_TOLERANCE, "/within_tolerance", " within tolerance"),
 )
 _SESSION = "touchpoint:"
 _HINT = "not delivered counts as missed; cancelled by the partner before it was due is left out"
@@ -159,7 +159,7 @@ class _Writer:
             value=_percent(hits, n),
             shown=_shown_share(hits, n, none),
             unit=Unit.PERCENT,
-            definition=definition,
+            definition=f"{definition} Rounded down to a tenth.",
             n=n,
             counts=counts,
             target=target,
@@ -236,7 +236,7 @@ class _Writer:
         for title, prefix, metric, of, what in (
             ("OTIF", "otif", "otif", _otif, "that came whole"),
             ("On time", "on_time", "on_time", _on_time, "of which all that came had come"),
-            ("In full", "in_full", "in_full", _full, "that came whole, however late,"),
+            ("In full", "in_full", "in_full", _full, "that came whole"),
         ):
             for basis, orders in product(Basis, (True, False)):
                 figures = self._graded(title, prefix, metric, of, what, basis=basis, orders=orders)
@@ -299,7 +299,7 @@ class _Writer:
             if prefix == "in_full":
                 if grade is Grade.STRICT:
                     continue
-                how = "" if grade is Grade.ON_OR_BEFORE else "within tolerance"  # noqa: PLW2901 - whenever it came
+                how = f"{how if suffix else ''}, however late"  # noqa: PLW2901 - in full knows no time
 
             def measure(month: PartnerMonth, grade: Grade = grade) -> tuple[int, int]:
                 dues = due_in(month, basis, orders=orders)
@@ -311,8 +311,8 @@ class _Writer:
                 title if name + suffix == prefix else label + _suffix_words(suffix),
                 self._each(measure),
                 counts,
-                f"{counts.capitalize()} due in the month by {promise}, {what} {how}".rstrip()
-                + f", divided by all {counts} that were due; {_HINT}.",
+                f"{counts.capitalize()} due in the month by {promise}, {what}{how}, divided by all "
+                f"{counts} that were due; {_HINT}.",
                 visibility=Visibility.JOINT,
                 metric=metric if plain and not again else None,
             )
@@ -838,16 +838,18 @@ class _Writer:
         oldest = found["resolution/oldest"]
         if median.n or still.value:
             age = f", the oldest for {oldest.shown}" if still.value else ""
+            took = f" (median {median.shown})" if median.n else ""
             yield Headline(
-                text=f"{_many(median.n or 0, 'problem')} solved (median {median.shown}), "
-                f"{still.shown} open{age}.",
+                text=f"{_many(median.n or 0, 'problem')} solved{took}, {still.shown} open{age}.",
                 figures=(median.id, still.id, oldest.id),
             )
         defective = found["defects_per_million"]
         if defective.value is not None:
             before = defective.before[-1]
             was = "" if before is None else f" (the month before: {_plain(before)})"
-            yield Headline(text=f"{defective.shown} defective{was}.", figures=(defective.id,))
+            yield Headline(
+                text=f"Defective units: {defective.shown}{was}.", figures=(defective.id,)
+            )
 
     def _notes(self) -> Iterator[str]:
         m = self.m
@@ -901,12 +903,12 @@ def variation(values: Sequence[int]) -> Decimal | None:
 def _percent(hits: int, n: int) -> Decimal | None:
     if n == 0:
         return None
-    return (Decimal(100 * hits) / n).quantize(Decimal("0.0001"), ROUND_DOWN)
+    return (Decimal(100 * hits) / n).quantize(Decimal("0.1"), ROUND_DOWN)
 
 
 def _shown_share(hits: int, n: int, none: str) -> str:
     found = _percent(hits, n)
-    return none if found is None else f"{found.quantize(Decimal('0.1'), ROUND_DOWN)} %"
+    return none if found is None else f"{found} %"
 
 
 def _shown(value: Decimal, unit: Unit) -> str:

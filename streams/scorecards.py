@@ -1,13 +1,19 @@
-"""Scorecards of partners, made from what the store holds."""
+"""Scorecards of partners, made from what the store holds, and as they were issued."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from rules.decision import Kind
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
-from rules.scorecard import Scorecard
-from rules.scorecard import scorecard as draw
+from rules.scorecard import Scorecard, scorecard
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
+from schemas.report import Report, ReportKind, Table
 from schemas.time import DAY, Instant
 from streams.ledger import first_listed
 from streams.store import Transaction
@@ -15,7 +21,7 @@ from streams.store import Transaction
 _NOTHING = Document([], {}, [])
 
 
-def scorecard(
+def scorecard_of(
     tx: Transaction, world: World, partner_id: str, month: Month, as_of: Instant
 ) -> Scorecard:
     """The scorecard of a partner for a month, by what had happened up to `as_of`.
@@ -45,10 +51,42 @@ def scorecard(
         if not case.shadow:
             months.add_case(case.case_id, case.subject, case.rules, steps.get(case.case_id, []))
     known = world.recipients.directory.partners.get(partner_id)
-    return draw(months, (known.name if known is not None else None) or partner_id)
+    return scorecard(months, (known.name if known is not None else None) or partner_id)
 
 
-def is_known(tx: Transaction, world: World, partner_id: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class IssuedScorecard:
+    """A scorecard as it was issued."""
+
+    report: Report
+    _evidence: bytes
+
+    def rows(self, figure: str) -> Table | None:
+        """The rows behind a figure as they were; None if there is no such figure."""
+        packed: dict[str, Any] = msgspec.json.decode(zlib.decompress(self._evidence))
+        found = packed.get(figure)
+        return None if found is None else Table.model_validate(found)
+
+
+def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedScorecard | None:
+    """The newest issue of a scorecard; None if it was not issued."""
+    found = tx.issued_report(ReportKind.SCORECARD, month.key, partner_id)
+    if found is None:
+        return None
+    return IssuedScorecard(Report.model_validate_json(found.document), found.evidence)
+
+
+def evidence_of(made: Scorecard) -> bytes:
+    """The rows behind every figure, packed to be kept with the issued report."""
+    tables = {
+        figure.id: rows.model_dump(mode="json", exclude_defaults=True)
+        for figure in made.report.all_figures()
+        if (rows := made.rows(figure.id)) is not None
+    }
+    return zlib.compress(msgspec.json.encode(tables))
+
+
+def partner_is_known(tx: Transaction, world: World, partner_id: str) -> bool:
     """Whether the directory lists the partner or anything was said of it."""
     return partner_id in world.recipients.directory.partners or any(
         next(iter(tx.subjects_of_kind(kind, partner_id)), None) is not None
