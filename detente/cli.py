@@ -19,6 +19,8 @@ class _Entry(NamedTuple):
 
 _SERVICE = {
     "serve": _Entry("serve", "serve", "Start the service: take events, watch deadlines, tell."),
+    "worker": _Entry("worker", "worker", "Start a worker of a cluster, which reads Kafka."),
+    "topics": _Entry("topics", "topics", "Make the Kafka topics of a cluster."),
     "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
     "import": _Entry("import_", "import_", "Take events from a file or a table."),
     "token": _Entry("token", "token", "Who may send events from other machines."),

@@ -132,21 +132,34 @@ def read_cluster_settings(
     Raises ClusterSettingsError, or DocumentError for a mistake in `detente.yaml`.
     """
     environment = os.environ if environment is None else environment
+    said = _read_file(folder)
+    kafka = _with_environment(said.kafka, environment)
+    return ClusterSettings(_server(db or environment.get(DB) or said.db), kafka)
+
+
+def read_kafka_settings(
+    environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> KafkaSettings:
+    """The part of the settings that needs no database. Raises as `read_cluster_settings` does."""
+    environment = os.environ if environment is None else environment
+    return _with_environment(_read_file(folder).kafka, environment)
+
+
+def _read_file(folder: Path | None) -> _File:
     file = (Path() if folder is None else folder) / FILE
-    said = _File()
-    if file.is_file():
-        said = read_document(file.read_bytes(), FILE, _File).value
+    return read_document(file.read_bytes(), FILE, _File).value if file.is_file() else _File()
+
+
+def _with_environment(said: KafkaSettings, environment: Mapping[str, str]) -> KafkaSettings:
     given = {
         name: text
         for name in KafkaSettings.model_fields
         if (text := environment.get(PREFIX + name.upper()))
     }
-    merged = said.kafka.model_dump(exclude_unset=True) | given
     try:
-        kafka = KafkaSettings.model_validate(merged)
+        return KafkaSettings.model_validate(said.model_dump(exclude_unset=True) | given)
     except ValidationError as error:
         raise ClusterSettingsError(_explained(error)) from None
-    return ClusterSettings(_server(db or environment.get(DB) or said.db), kafka)
 
 
 def _server(url: str | None) -> str:

@@ -1,6 +1,6 @@
 """A real Apache Kafka for the tests: one node in KRaft mode, from Kafka's own jars.
 
-Maven fetches the jars once (`tests/rigs/kafka/pom.xml`); they are kept in `.kafka_cache`. The
+Maven fetches the jars once (`tests/rigs/kafka_jars/pom.xml`); they are kept in `.kafka_cache`. The
 broker lives in a temporary folder, listens on free loopback ports and ends with the test run, whose
 processes share it. `DETENTE_TEST_KAFKA`, e.g. `127.0.0.1:9092`, names a running one to use instead;
 the tests make topics of their own in it. Where neither can be had the tests that need it are
@@ -30,7 +30,7 @@ _HOW = (
     "Kafka is not here: install Java 17 or newer and Maven (`java` and `mvn`), or name a running "
     "broker, e.g. DETENTE_TEST_KAFKA=127.0.0.1:9092"
 )
-_POM = Path(__file__).with_name("kafka") / "pom.xml"
+_POM = Path(__file__).with_name("kafka_jars") / "pom.xml"
 _CACHE = Path(__file__).parents[2] / ".kafka_cache"
 # Small and quick: one node that nobody else joins, and nothing that has to outlive the machine.
 _JAVA = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")

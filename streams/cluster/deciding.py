@@ -1,0 +1,104 @@
+"""The handler of a worker, with the policy and directory that are in force in the store."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from rules.policy import PolicyHistory
+from rules.recipients import Recipients
+from schemas.time import Instant
+from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
+from streams.handler import DocumentsChanged, FenceMoved, Handler
+from streams.horizon import SourceProgress
+from streams.knowledge import stored_directory, stored_policies
+from streams.outcome import Outcome
+from streams.records import Record
+from streams.store import DOCUMENTS, FenceMove, Store, StoreError
+from streams.writer import Clock
+
+Observe = Callable[[list[Outcome], float], None]
+"""Told the outcomes of each batch, and the seconds that it took."""
+
+
+class Deciding:
+    """Takes batches and decides deadlines. Owned by one thread at a time.
+
+    When somebody puts another policy or directory in force, they are read anew and what was to be
+    decided is decided with them. Raises StoreError when the store was never given any.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        read_past: ReadPast,
+        clock: Clock,
+        observe: Observe = lambda outcomes, seconds: None,
+    ) -> None:
+        self._store = store
+        self._read_past = read_past
+        self._clock = clock
+        self._observe = observe
+        self._learn()
+
+    def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
+        """Take records that did not come from a topic, such as a command given to this process."""
+        while True:
+            try:
+                return self._handler.take(records, now)
+            except DocumentsChanged:
+                self._learn()
+
+    def take_once(
+        self, records: Sequence[Record], moves: Sequence[FenceMove]
+    ) -> list[Outcome] | FenceMoved:
+        """Take a batch, and move its fences with it."""
+        began = time.perf_counter()
+        while True:
+            try:
+                found = self._handler.take_once(records, moves, self._clock())
+            except DocumentsChanged:
+                self._learn()
+                continue
+            if not isinstance(found, FenceMoved):
+                self._observe(found, time.perf_counter() - began)
+            return found
+
+    def tick(self) -> int:
+        """Decide deadlines that are due and read past. Returns how many subjects were due."""
+        while True:
+            try:
+                return self._handler.tick(self._clock())
+            except DocumentsChanged:
+                self._learn()
+
+    def fences(self, topics: Collection[str]) -> dict[Partition, int]:
+        """How far the topics were committed."""
+        with self._store.reading() as tx:
+            return tx.fences(topics)
+
+    def look(self, topics: Collection[str]) -> None:
+        """Note how far the topics were committed, and what was heard of each source."""
+        with self._store.reading() as tx:
+            fences, feeds = tx.fences(topics), tx.feeds()
+        self._horizon.watch.heard = {
+            name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
+            for name, feed in feeds.items()
+        }
+        self._read_past.committed(fences)
+
+    def _learn(self) -> None:
+        policies, recipients, version = _in_force(self._store)
+        self._horizon = ClusterHorizon(policies.newest.document, self._read_past)
+        self._handler = Handler(self._store, policies, recipients, self._horizon, documents=version)
+
+
+def _in_force(store: Store) -> tuple[PolicyHistory, Recipients, int]:
+    with store.reading() as tx:
+        version = tx.versions([DOCUMENTS])[DOCUMENTS]
+        policies = stored_policies(tx)
+        recipients = None if policies is None else stored_directory(tx, policies.newest)
+    if policies is None or recipients is None:
+        raise StoreError(
+            "no policy and directory are in force in this database; `detente worker` puts those of "
+            "its settings in force"
+        )
+    return policies, recipients, version

@@ -1,0 +1,78 @@
+"""For processes that decide and read no topics: how far the workers have read them.
+
+What people do in Slack or by HTTP is decided at once, by relays and intakes too. They need not know
+to the second how far the inputs were read, for nothing that was decided is taken back by one that
+knows less; but the more they know, the sooner what they decide is complete.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiokafka.errors import KafkaError
+
+from rules.world import Horizon
+from schemas.time import Instant
+from streams.cluster.deciding import Deciding
+from streams.cluster.read_past import EndOffsets, ReadPast
+from streams.cluster.settings import KafkaSettings
+from streams.horizon import FeedWatch
+from streams.writer import Writer
+
+_log = logging.getLogger(__name__)
+
+
+class Looking:
+    """Looks how far the topics were read; while the brokers are away, what it knows gets old."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        deciding: Deciding,
+        writer: Writer,
+        read_past: ReadPast,
+        clock: Callable[[], Instant],
+    ) -> None:
+        self._kafka = kafka
+        self._deciding = deciding
+        self._writer = writer
+        self._read_past = read_past
+        self._clock = clock
+        self._ends: EndOffsets | None = None
+
+    async def look(self) -> None:
+        """Look once. Raises what the store does."""
+        try:
+            if self._ends is None:
+                ends = EndOffsets(self._kafka)
+                try:
+                    await ends.start()
+                except BaseException:
+                    await ends.stop()
+                    raise
+                self._ends = ends
+            asked_at = self._clock()  # before anybody is asked: nothing may slip in between
+            self._read_past.asked(asked_at, await self._ends.ask())
+        except (KafkaError, OSError) as error:
+            _log.info("The brokers do not say where the topics end: %r", error)
+        await self._writer.call(self._deciding.look, self._kafka.inputs)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._ends is not None:
+            await self._ends.stop()
+
+
+@dataclass(slots=True)
+class ClusterFeedWatch(FeedWatch):
+    """The sources as alarms see them: judged as of what was read past, for a backlog is ours."""
+
+    read_past: ReadPast = field(default_factory=ReadPast)
+
+    def as_of(self, now: Instant) -> Instant:
+        """Up to when the silence of a source is its own."""
+        return min(now, self.read_past.until)
+
+    def horizon(self, now: Instant) -> Horizon:
+        """Up to where deadlines may be decided at `now`."""
+        return FeedWatch.horizon(self, self.as_of(now))

@@ -1,0 +1,20 @@
+"""A cluster for each test, on the Kafka and the PostgreSQL that the run of the tests started."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from detente.documents import load_directory, load_policy
+from tests.cluster.cluster import ROOT, Cluster
+from tests.rigs.kafka import KafkaServer
+
+
+@pytest.fixture
+async def cluster(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Topics and a database with nothing in them but the sample policy and directory."""
+    made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
+    policy = load_policy(ROOT / "examples" / "policy.yaml")
+    made.establish(policy, load_directory(ROOT / "examples" / "directory.yaml", policy.compiled))
+    yield made
+    await made.close()

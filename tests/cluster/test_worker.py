@@ -1,0 +1,102 @@
+"""One worker: how it starts, what it refuses, how it ends."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from detente.embedded import wall_clock
+from streams.cluster.presence import OccupiedError, Presence
+from streams.cluster.settings import ClusterSettings
+from streams.cluster.topics import create_topics
+from streams.cluster.worker import ClusterWorker
+from streams.store import Store
+from tests.cluster.cluster import Cluster
+from tests.rigs.kafka import KafkaServer
+
+FAUST = ("faust", "-A", "streams.app", "worker", "-l", "info")
+
+
+@pytest.mark.parametrize("command", [("detente", "worker"), FAUST], ids=["detente", "faust"])
+async def test_it_takes_what_comes_and_ends_when_asked(
+    cluster: Cluster, command: tuple[str, ...]
+) -> None:
+    worker = await cluster.start(*command)
+    orders = cluster.kafka.orders_topic
+    await cluster.produce([(orders, b"a", b"no event"), (orders, b"b", None)])
+    await cluster.drained()
+    assert await worker.end(signal.SIGTERM) == 0, worker.log.read_text()
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        rejected = {row.entry.value: row.entry for row in tx.list_rejected()}
+    assert rejected.keys() == {b"no event", b""}
+    assert {entry.input for entry in rejected.values()} == {orders}
+    assert all("offset 0" in entry.position for entry in rejected.values())
+    assert "a record without a value" in rejected[b""].reason
+    assert "Traceback" not in worker.log.read_text()
+
+
+async def test_what_it_cannot_work_with_is_said_in_a_sentence(cluster: Cluster) -> None:
+    cluster.kafka = cluster.kafka.model_copy(update={"partitions": 4})
+    worker = await cluster.start()
+    assert await worker.ended() == 1
+    log = worker.log.read_text()
+    assert "detente worker: too few partitions: " in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"orders_topic": "nowhere"}, "topics that do not exist: nowhere; `detente topics create`"),
+        ({"brokers": "127.0.0.1:1"}, "Kafka cannot be used: "),
+    ],
+)
+async def test_it_does_not_start_without_topics_and_brokers(
+    cluster: Cluster, settings: dict[str, object], said: str
+) -> None:
+    kafka = cluster.kafka.model_copy(update=settings)
+    worker = ClusterWorker(lambda: ClusterSettings(cluster.db, kafka), wall_clock)
+    with pytest.raises(SystemExit, match=f"detente worker: {said}"):
+        await worker.start()
+    await worker.stop()
+
+
+async def test_without_a_policy_it_has_nothing_to_decide_with(
+    kafka: KafkaServer, postgres_url: str, tmp_path: Path
+) -> None:
+    bare = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
+    worker = ClusterWorker(lambda: ClusterSettings(bare.db, bare.kafka), wall_clock)
+    with pytest.raises(SystemExit, match="no policy and directory are in force"):
+        await worker.start()
+    await worker.stop()
+
+
+async def test_a_service_and_workers_keep_out_of_each_others_way(cluster: Cluster) -> None:
+    service = Presence(cluster.db, alone=True)
+    service.enter()
+    worker = ClusterWorker(lambda: ClusterSettings(cluster.db, cluster.kafka), wall_clock)
+    with pytest.raises(SystemExit, match="an embedded service"):
+        await worker.start()
+    await worker.stop()
+    service.leave()
+    one, two = Presence(cluster.db), Presence(cluster.db)
+    one.enter()
+    two.enter()
+    one.leave()
+    with pytest.raises(OccupiedError, match="has to be alone"):
+        service.enter()
+    two.leave()
+    service.enter()
+    service.leave()
+
+
+async def test_topics_are_made_once_and_grow(cluster: Cluster) -> None:
+    assert all(": is there, with 3" in line for line in await create_topics(cluster.kafka))
+    more = cluster.kafka.model_copy(update={"partitions": 5})
+    assert all(": has 5 partitions now" in line for line in await create_topics(more))
+    unequal = cluster.kafka.model_copy(update={"orders_topic": f"{cluster.kafka.group}-new"})
+    assert sum(": made, with 3" in line for line in await create_topics(unequal)) == 1
+    worker = ClusterWorker(lambda: ClusterSettings(cluster.db, unequal), wall_clock)
+    with pytest.raises(SystemExit, match="unequal numbers of partitions"):
+        await worker.start()
+    await worker.stop()
