@@ -527,7 +527,7 @@ class Timeline:
         self.feeds = FeedWatch(newest.document, heard, self.now, self._down_since)
         self.handler = Handler(self.store, history, recipients, self.feeds.horizon, self.feeds.hear)
         house = House(newest.document, recipients, newest.calendars)
-        notifiers: Notifiers = {"terminal": self.notifier}
+        notifiers: Notifiers = dict.fromkeys(("terminal", "slack", "email"), self.notifier)
         self.relay = Relay(self.store.reading, self._write, lambda: house, notifiers, Random(1))
 
     async def _write(self, work: Callable[[Transaction], None]) -> None:
