@@ -76,7 +76,7 @@ people:
 partners:
   acme: {tier: [{tier: gold}]}
 """
-    fields = "name, calendar, routes, stand_in, absences, quiet_hours, bundle, active"
+    fields = "name, calendar, routes, hand_over_after, stand_in, absences, quiet_hours, bundle, active"
     assert mistakes(text) == [
         "d.yaml:2: people.anna.name: required, but missing",
         "d.yaml:2: people.anna.bundle: true or false is expected; found 'perhaps'",
@@ -91,7 +91,7 @@ partners:
         ("{name: A, routes: [{kind: post}]}", "routes[0]: 'kind' is one of 'terminal', 'webhook'"),
         (
             "{name: A, routes: [{kind: terminal, url: x}]}",
-            "not known here. Accepted: tiers, hours, kind",
+            "not known here. Accepted: tiers, hours, hand_over_after, kind",
         ),
         ("{name: A, routes: [{kind: slack}]}", "names either a channel or a user"),
         (
@@ -106,11 +106,11 @@ partners:
         ),
         (
             "{name: A, routes: [{kind: slack, user: U061F7AUR, token: xoxb-1}]}",
-            "Accepted: tiers, hours, kind, channel, user, team, token_env",
+            "Accepted: tiers, hours, hand_over_after, kind, channel, user, team, token_env",
         ),
         (
             "{name: A, routes: [{kind: webhook, secret_env: A, url: 'http://x', to: y}]}",
-            "to: not known here. Accepted: tiers, hours, kind, url, secret_env",
+            "to: not known here. Accepted: tiers, hours, hand_over_after, kind, url, secret_env",
         ),
         ("{name: A, absences: [{from: 2026-01-01}]}", "absences[0].until: required"),
         (
