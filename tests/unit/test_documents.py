@@ -76,7 +76,9 @@ people:
 partners:
   acme: {tier: [{tier: gold}]}
 """
-    fields = "name, calendar, routes, hand_over_after, stand_in, absences, quiet_hours, bundle, active"
+    fields = (
+        "name, calendar, routes, hand_over_after, stand_in, absences, quiet_hours, bundle, active"
+    )
     assert mistakes(text) == [
         "d.yaml:2: people.anna.name: required, but missing",
         "d.yaml:2: people.anna.bundle: true or false is expected; found 'perhaps'",
