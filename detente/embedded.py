@@ -23,6 +23,7 @@ from schemas.time import Instant
 from streams.handler import Handler
 from streams.horizon import FeedWatch, SourceProgress
 from streams.store import DOCUMENTS, Store, Transaction
+from streams.touchpoints import owe_touchpoints
 
 #: Settings of the store: when the service last said that it lives.
 LAST_ALIVE = "last_alive"
@@ -110,6 +111,7 @@ def establish(store: Store, settings: Settings, now: Instant) -> Established:
         newest = tx.directories()
         if not newest or newest[-1].hash != directory.digest:
             tx.add_directory(directory.digest, directory.body, now, now)
+            owe_touchpoints(tx, directory.recipients.directory.partners, now)
         if len(tx.policies()) + len(tx.directories()) != known:
             tx.bump(DOCUMENTS)
     with store.reading() as tx:
