@@ -31,6 +31,8 @@ _STEPS = {
     StepKind.MATCHED: "Another rule holds as well, at this tier or a lower one.",
     StepKind.ATTACHED: "Late under a disruption: its case stands for this one, and nobody is "
     "alerted again.",
+    StepKind.CLEARED: "A disruption is over; what is late under it and has not come stands for "
+    "itself now.",
     StepKind.BREACHED: "A tier did not acknowledge, or not resolve, in time.",
     StepKind.ESCALATED: "Up by one tier because a clock ran out, or by hand.",
     StepKind.NOT_CLIMBED: "A clock ran out where there is no higher tier, or none that may be "

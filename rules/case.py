@@ -148,6 +148,8 @@ class Case:
         self.excused = False
         self.in_shadow = False
         self.parent: DisruptionSpan | None = None
+        self.parted = False
+        """Whether the disruption's end has been asked about."""
         self.matched: dict[str, Hit] = {}
         self.occurring: dict[str, Hit] = {}
         self.episode = 0
@@ -327,6 +329,8 @@ class Case:
 
     def people_deadlines(self) -> Iterator[tuple[int, str]]:
         if self.parent is not None:
+            if self.parent.cleared_at is not None and not self.parted:
+                yield self.parent.cleared_at, "cleared"
             return
         if self.state is State.OPEN and self.ack_due is not None:
             yield self.ack_due, "acknowledge"
@@ -346,6 +350,8 @@ class Case:
         match what:
             case "wake":
                 self.wake(f"woken:{self.visit}:{at}", at, "the time it was put off to has come")
+            case "cleared":
+                self.part(at)
             case "climb":
                 self.climb_at = None
                 self.climb(at, f"climbed:{self.visit}", ["old enough for the next tier now"])
@@ -367,6 +373,20 @@ class Case:
                     why=[why],
                 )
                 self.climb(at, f"escalated:{what}:{self.visit}", [why])
+
+    def part(self, at: int) -> None:
+        """The disruption is over: what is still to come stands for itself from now on."""
+        assert self.parent is not None, "only what is attached to a disruption parts from it"
+        self.parted = True
+        self.subject.ask(at, min(at, self.feeds))
+        if self.state not in transitions.ACTIVE or self.subject.since() is None:
+            return
+        summary, self.parent = self.parent.summary, None
+        why = [f"the disruption {summary!r} is over, and this has not come"]
+        if words := self.subject.in_words("delay"):
+            why.insert(0, words)
+        key = f"cleared:{self.episode}"
+        self.move(StepKind.OPENED, key, self.rank, at, f"opened at {self.tier}", why)
 
     def climb(self, at: int, key: str, why: list[str]) -> None:
         """One tier up, if there is one and it may be climbed to."""

@@ -90,6 +90,8 @@ class StepKind(StrEnum):
     MATCHED = "matched"
     """One more rule matched a case that stands at its tier or above already."""
     ATTACHED = "attached"
+    CLEARED = "cleared"
+    """A disruption is over; its case is not, until somebody settles it."""
     BREACHED = "breached"
     ESCALATED = "escalated"
     NOT_CLIMBED = "not climbed"

@@ -32,6 +32,7 @@ _UPDATES = frozenset(
         StepKind.CLOSED,
         StepKind.DISPUTED,
         StepKind.DISPUTE_DECIDED,
+        StepKind.CLEARED,
     }
 )
 

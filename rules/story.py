@@ -38,7 +38,7 @@ from schemas.time import Instant
 #: Keys of retractions that were decided by comparison and are not folded again.
 _RETRACTED_BY_COMPARISON = "retracted!"
 #: What the keys of steps begin with that a passed deadline of people's brought about.
-_OF_DEADLINES = ("breached:", "climbed:", "not climbed:climbed:")
+_OF_DEADLINES = ("breached:", "climbed:", "not climbed:climbed:", "cleared:")
 
 
 @dataclass(slots=True)
@@ -419,6 +419,7 @@ class _Story(Case):
             self.policy = policy
             self.opened_at = at
             self.parent = self._disruption_over(at) if best.attachable else None
+            self.parted = False
             key = f"opened:{self.episode}"
             if self.parent is not None:
                 self.set_tier(best.rank)
@@ -490,6 +491,9 @@ class _Story(Case):
                     None,
                     f"ticket {entry.data[0]}",
                 )
+        elif entry.type == "disruption.cleared" and self.state in transitions.ACTIVE:
+            why = ["what is late under it and has not come stands for itself now"]
+            self.step(StepKind.CLEARED, step_key("cleared", entry), at, "it is over", why=why)
         elif (
             entry.type == "ticket.message"
             and entry.data == ["partner", "reply"]

@@ -311,6 +311,12 @@ class Attached(Happened):
     kind = StepKind.ATTACHED
 
 
+class Cleared(Happened):
+    """A disruption is over."""
+
+    kind = StepKind.CLEARED
+
+
 class Breached(Happened):
     """A tier let its time pass."""
 

@@ -5,6 +5,8 @@ from rules.decision import State
 from tests.acceptance.conftest import Begin
 from tests.harness import (
     Attached,
+    Breached,
+    Cleared,
     Event,
     Hears,
     NoCase,
@@ -14,6 +16,7 @@ from tests.harness import (
     Resolved,
     Stands,
     Timeline,
+    delivery,
     directory,
     impacted,
     line,
@@ -201,3 +204,54 @@ def test_nobody_acknowledges_it(story: Timeline) -> None:
         story.expect(Stands(order, State.OPEN, "management"))
     messages = {told.message.idempotency_key for told in story.told()}
     assert len(messages) < 20
+
+
+def test_what_has_not_come_when_it_is_cleared_stands_for_itself(story: Timeline) -> None:
+    story.at("2026-11-02 09:00")
+    orders = ("PO-1", "PO-2", "PO-3")
+    story.given(*(placed(name, promised="2026-11-03 10:00") for name in orders))
+    story.given(*(shipped(name, "kontor") for name in orders))
+    port_closes(story)
+    story.at("2026-11-05 10:01")
+    story.expect(Attached("PO-1"), Attached("PO-2"), Attached("PO-3"))
+    story.advance(hours=1)
+    story.delivered("PO-1", lines=[line("LAMP")])
+    story.skip()
+    story.at("2026-11-05 14:00")
+    story.said("disruption.cleared", disruption_id="port")
+    story.advance(minutes=1)
+    story.expect(
+        Cleared("port", "management"),
+        Hears("claire", EntryKind.UPDATE, "port", why="it is over"),
+        Hears("anna", EntryKind.UPDATE, "port"),
+        Opened("PO-2", "management", "2026-11-05 14:00", why="has not come"),
+        Notified("management", "PO-2"),
+        Opened("PO-3", "management"),
+        Notified("management", "PO-3"),
+        Stands("PO-1", State.OPEN),
+    )
+    case = story.case("PO-1")
+    assert case is not None
+    assert case.parent == story.case_id("port")  # late, and there: part of what is over
+    story.command("resolved", "port", by="claire", root_cause="storm")
+    story.expect(Resolved("PO-1"), Stands("PO-2", State.OPEN))
+    story.at("2026-11-05 16:02")
+    story.expect(Breached("PO-2", "management"))
+
+
+def test_what_comes_to_light_later_about_the_time_before_the_end(story: Timeline) -> None:
+    story.at("2026-11-02 09:00")
+    story.given(placed("PO-1", promised="2026-11-03 10:00"), shipped("PO-1", "kontor"))
+    port_closes(story)
+    story.at("2026-11-05 14:00")
+    story.said("disruption.cleared", disruption_id="port")
+    story.advance(minutes=1)
+    story.expect(Opened("PO-1", why="has not come"))
+    story.skip()
+    # It had come before the port was open again, late all the same.
+    story.given(delivery("PO-1", on="2026-11-05 12:00", at="2026-11-05 12:00"))
+    case = story.case("PO-1")
+    assert case is not None
+    assert (case.parent, case.state) == (story.case_id("port"), State.OPEN)
+    story.advance(hours=5)
+    story.expect_no_step()
