@@ -209,10 +209,12 @@ class ByActor:
     excuses: int = 0
     own_excuses: int = 0
     """Of those, breaches that the approver held."""
+    downgrades: int = 0
+    """Instances that were given more time, or none, by a word on severity or category."""
 
 
 def by_actor(rows: Iterable[Row]) -> dict[str, ByActor]:
-    """Pauses by who set them and excuses by who approved them, sorted by name."""
+    """Pauses and downgrades by who set them, excuses by who approved them, sorted by name."""
     found: dict[str, list[int]] = {}
     for row in rows:
         clock = row.clock
@@ -220,13 +222,15 @@ def by_actor(rows: Iterable[Row]) -> dict[str, ByActor]:
         for start, end, why in clock.not_counted:
             if why.reason == SETTLED or span is None:
                 continue
-            counts = found.setdefault(why.actor, [0, 0, 0, 0])
+            counts = found.setdefault(why.actor, [0] * 5)
             counts[0] += 1
             counts[1] += measured(start, end, span, clock.calendar)
         if clock.excuse is not None:
-            counts = found.setdefault(clock.excuse.approver, [0, 0, 0, 0])
+            counts = found.setdefault(clock.excuse.approver, [0] * 5)
             counts[2] += 1
             counts[3] += clock.excuse.by_holder
+        for downgrade in clock.downgrades:
+            found.setdefault(downgrade.actor, [0] * 5)[4] += 1
     return {actor: ByActor(*found[actor]) for actor in sorted(found)}
 
 

@@ -26,7 +26,8 @@ from schemas.time import Instant, local_text
 #: Level of the news that a promise was broken.
 BREACHED = "breached"
 #: Why something is not told any more, for people.
-KEPT, OVERTAKEN = "kept meanwhile", "overtaken by newer news of the clock"
+KEPT, EXCUSED = "kept meanwhile", "excused meanwhile"
+OVERTAKEN = "overtaken by newer news of the clock"
 
 _LADDER = (ACKNOWLEDGE, RESOLVE)
 _TOUCHPOINT = "touchpoint:"
@@ -212,7 +213,8 @@ class _Teller:
                 reason, instead = "it was in time", self._taken_back(clock, clock_key)
             elif at > 0 and not owed:
                 news.told[name] = -at
-                reason, instead = KEPT, None
+                is_excused = clock is not None and clock.excuse is not None
+                reason, instead = EXCUSED if is_excused else KEPT, None
             elif at > 0 and at < newest[clock_key]:
                 news.told[name] = -at
                 reason, instead = OVERTAKEN, None

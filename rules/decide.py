@@ -350,6 +350,8 @@ class Decider:
         reading = self._reading(horizon, read, known)
         if kind is Kind.TICKET:
             ticket = _ticket(key, partner_id, document.contributions, self.world)
+            if folded.case is not None and folded.case.owner is not None:
+                ticket.own(folded.case.opened_at, folded.case.owner)
             news = ticket_news(key, document.told, ticket, self.world, reading, folded.case)
             _add_news(folded, news)
             folded.feeds_due = _earliest(folded.feeds_due, news.next_due)

@@ -176,6 +176,8 @@ class Status(NamedTuple):
     status: str
     category: str | None
     severity: str | None
+    actor: str | None = None
+    """Who said so, where the helpdesk names somebody."""
 
 
 class Held(NamedTuple):
@@ -356,7 +358,8 @@ _SHAPES: dict[str, _Rule] = {
     "ticket.status": (
         Kind.TICKET,
         "ticket_id",
-        lambda d: [d.status.value, d.category, d.severity],
+        # The actor was not always kept: without one the statement is what it was before.
+        lambda d: [d.status.value, d.category, d.severity, *([d.actor] if d.actor else ())],
     ),
     "touchpoint.held": (
         Kind.TOUCHPOINTS,

@@ -245,6 +245,9 @@ class TicketStatus(PartnerData):
     status: TicketState
     category: Id | None = None
     severity: Id | None = None
+    actor: Annotated[
+        Id | None, Field(description="Who said so; pauses and downgrades are reported by person.")
+    ] = None
 
 
 # --- touchpoints, disruptions, metrics --------------------------------------------------------

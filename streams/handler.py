@@ -46,6 +46,7 @@ from streams.records import RawRecord, Record, RejectedRecord
 from streams.store import (
     DISRUPTIONS,
     DOCUMENTS,
+    WITH_CLOCKS,
     FenceMove,
     LostRace,
     NextDue,
@@ -59,6 +60,8 @@ from streams.store import (
 _RACES = 20
 #: What the types of commands begin with.
 COMMANDS = ("case.", "clock.")
+#: A command that is about a clock, and so about a subject that may have no case.
+EXCUSED = "clock.excused"
 #: Subjects that one deadline tick folds in one transaction.
 TICK_BATCH = 1_000
 
@@ -266,10 +269,17 @@ class Handler:
         """What all events of the batch say; commands find their subjects by the case's id."""
         if not batch.commands:
             return batch.stated
-        subjects = tx.subjects_of_cases({command_target(c.event) for c in batch.commands})
+        targets = {command_target(c.event) for c in batch.commands}
+        subjects = tx.subjects_of_cases(targets)
+        # Clocks can be excused without a case; everything else waits for one.
+        excused = {command_target(c.event) for c in batch.commands if c.event.type == EXCUSED}
+        of_clocks = tx.subjects_of_clocks(excused - subjects.keys())
         taken = list(batch.stated)
         for event, place, record in batch.commands:
-            row = subjects.get(command_target(event))
+            target = command_target(event)
+            row = subjects.get(target)
+            if row is None and event.type == EXCUSED:
+                row = of_clocks.get(target)
             # A command that waits for its case waits since it came, not since its batch did.
             recorded = to_instant(event.time) if self.virtual else batch.now
             if row is None:
@@ -397,6 +407,7 @@ class Handler:
     ) -> dict[str, int]:
         """Carry on until no subject touches another: parked commands, patterns, disruptions."""
         seen_cases: set[str] = {key for key, row in rows.items() if row.has_case}
+        seen_clocks: set[str] = set()
         told_children: set[str] = set()
         spread: set[str] = set()
         woken: set[str] = set()
@@ -410,6 +421,7 @@ class Handler:
             seen_cases |= set(opened.values())
             if opened:
                 busy |= self._unpark(tx, decider, opened, rows)
+            busy |= self._excuse_new(tx, decider, seen_clocks, rows)
             touched = set(decision.touched)
             decision.touched.clear()
             stale = {
@@ -454,8 +466,11 @@ class Handler:
         decider: Decider,
         opened: dict[str, str],
         rows: dict[str, SubjectRow],
+        only: str | None = None,
     ) -> bool:
-        """Commands that came before their case."""
+        """Commands that came before their case; of one type, and the others wait on."""
+        if not opened:
+            return False
         waiting = tx.parked_for(opened)
         waiting += [p for p in decider.decision.changes.parked if p.case_id in opened]
         if not waiting:
@@ -468,12 +483,34 @@ class Handler:
             event = parse_event(parked.value)
             if isinstance(event, Malformed | UnknownType):
                 continue  # it was parsed before it was parked
+            if only is not None and event.type != only:
+                changes.parked.append(parked)
+                continue
             statement = state_command(
                 event, parked.recorded_at, opened[parked.case_id], self.world.recipients.roles_of
             )
             taken.append(Taken(statement, -1, parked.value, "parked", parked.case_id))
         decider.take(taken, rows)
         return True
+
+    def _excuse_new(
+        self, tx: Transaction, decider: Decider, seen: set[str], rows: dict[str, SubjectRow]
+    ) -> bool:
+        """Excuses that came before their ticket."""
+        decision = decider.decision
+        fresh = {
+            key
+            for key, row in decision.subjects.items()
+            if row.version == 0 and row.kind in WITH_CLOCKS and key not in seen
+        }
+        seen |= fresh
+        if not fresh:
+            return False
+        waiting = tx.parked_targets() | {p.case_id for p in decision.changes.parked}
+        owners = {case_id(key): key for key in fresh} if waiting else {}
+        return self._unpark(
+            tx, decider, {c: key for c, key in owners.items() if c in waiting}, rows, only=EXCUSED
+        )
 
     def _wake_pattern(
         self, tx: Transaction, decider: Decider, key: str, row: SubjectRow | None

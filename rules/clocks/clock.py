@@ -67,6 +67,14 @@ class Excuse:
     """Whoever held the commitment approved the excuse: for an auditor to see."""
 
 
+@dataclass(frozen=True, slots=True)
+class Downgrade:
+    """A word on severity or category that gave a running promise more time, or took it away."""
+
+    at: int
+    actor: str
+
+
 @dataclass(slots=True)
 class Clock:
     """One instance of a commitment, as it stands at `as_of`. Instants are microseconds UTC."""
@@ -106,6 +114,7 @@ class Clock:
     """The person or role who held it when it fell due (until then: now). Owns the breach."""
     escalation_tier: str = ""
     """For clocks of a ladder: the tier that was asked."""
+    downgrades: tuple[Downgrade, ...] = ()
 
     @property
     def key(self) -> str:

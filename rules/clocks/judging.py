@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rules.calendars import BusinessCalendar
 from rules.clocks import dues
-from rules.clocks.clock import US, Clock, ClockState, Exclusion, Excuse, Target
+from rules.clocks.clock import US, Clock, ClockState, Downgrade, Exclusion, Excuse, Target
 from rules.deadlines import deadline
 from schemas.units import Span
 
@@ -30,6 +30,8 @@ class Terms:
     calendar_name: str
     planned: int | None = None
     """The due time without pauses, where it was settled and stored once."""
+    actor: str = ""
+    """Whose word brought these terms: a person, or the source where it names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +68,29 @@ def judge(
     and stays one; nothing later can add a second one to the same instance.
     """
     end = as_of if run.ended_at is None else run.ended_at
-    due = planned = breached_at = recorded_at = None
+    due: int | None = None
+    planned: int | None = None
+    breached_at = recorded_at = None
     retroactive = promised = False
+    downgrades: list[Downgrade] = []
     last = terms[0]
     for n, term in enumerate(terms):
         if n and term.since > end:
             break
         last = term
         span = None if term.target is None else term.target.span
+        before = planned
         if span is None:
             due = planned = None
+            if before is not None and term.actor:
+                downgrades.append(Downgrade(term.since, term.actor))
             continue
         promised = True
         planned = term.planned
         if planned is None:
             planned = deadline(run.started_at, span, term.calendar)
+        if before is not None and before < planned and term.actor:
+            downgrades.append(Downgrade(term.since, term.actor))
         until = end
         if n + 1 < len(terms) and terms[n + 1].since < end:
             until = terms[n + 1].since
@@ -119,6 +129,7 @@ def judge(
         run.asked_again,
         holder_at(end if breached_at is None else breached_at),
         run.escalation_tier,
+        tuple(downgrades),
     )
     if excuses and state in (ClockState.RUNNING, ClockState.PAUSED, ClockState.BREACHED):
         excuse = excuses.get(clock.key)

@@ -87,8 +87,8 @@ class TicketClocks:
         """(at, whether the partner wrote it, recorded). At one instant, ours come first: what was
         sent at the moment of a question does not answer it."""
         self._states: list[tuple[int, str, str, int]] = []
-        self._traits: list[tuple[int, str | None, str | None, int]] = []
-        """(from, category, severity, recorded)."""
+        self._traits: list[tuple[int, str | None, str | None, int, str]] = []
+        """(from, category, severity, recorded, actor)."""
         self._moves: list[tuple[int, int]] = []
         self._owners: list[tuple[int, str]] = []
         self._excuses: dict[str, Excuse] = {}
@@ -106,15 +106,16 @@ class TicketClocks:
                     self._messages.append((at, message.author == "partner", c.recorded))
                     self._messages.sort()
             case "ticket.status":
-                status, category, severity = c.data
-                self._states.append((at, status, c.source, c.recorded))
+                status, category, severity, *named = c.data
+                actor = named[0] if named else c.source
+                self._states.append((at, status, actor, c.recorded))
                 if category or severity:
-                    self._trait(at, category, severity, c.recorded)
+                    self._trait(at, category, severity, c.recorded, actor)
             case "ticket.opened" if self.opened is None:
                 self.opened, self.opened_at = Opened(*c.data), at
                 self.recorded = c.recorded
                 self._trait(at, self.category or self.opened.category, self.severity
-                            or self.opened.severity, c.recorded)  # fmt: skip
+                            or self.opened.severity, c.recorded, c.source)  # fmt: skip
             case "case.moved":
                 self._moves.append((at, c.recorded))
             case "case.assigned":
@@ -131,10 +132,12 @@ class TicketClocks:
         self._owners.append((at, person))
         self._owners.sort()
 
-    def _trait(self, at: int, category: str | None, severity: str | None, recorded: int) -> None:
+    def _trait(
+        self, at: int, category: str | None, severity: str | None, recorded: int, actor: str
+    ) -> None:
         category, severity = category or self.category, severity or self.severity
         if self._traits:
-            since, *known, _ = self._traits[-1]
+            since, *known, _, _ = self._traits[-1]
             if known == [category, severity]:
                 return
             self.keeps_traits &= all(
@@ -142,7 +145,7 @@ class TicketClocks:
             )
             if since == at:
                 self._traits.pop()
-        self._traits.append((at, category, severity, recorded))
+        self._traits.append((at, category, severity, recorded, actor))
 
     def _excuse(self, said: Ordered, at: int) -> None:
         key = clock_named(said, self.key)
@@ -230,14 +233,14 @@ class TicketClocks:
             return (Terms(run.started_at, 0, target, *plain.place),)
         end = as_of if run.ended_at is None else run.ended_at
         start = run.started_at
-        changes = {at: recorded for at, _, _, recorded in self._traits if start < at <= end}
-        changes |= {at: recorded for at, recorded in self._moves if start < at <= end}
+        changes = {at: (recorded, by) for at, *_, recorded, by in self._traits if start < at <= end}
+        changes |= {at: (recorded, "") for at, recorded in self._moves if start < at <= end}
         for tier_start in self._world.recipients.tier_starts(self._partner_id):
             if start < tier_start <= end:
-                changes.setdefault(tier_start, 0)
+                changes.setdefault(tier_start, (0, ""))
         found = [self._terms_at(run.metric, start, 0)]
         for at in sorted(changes):
-            terms = self._terms_at(run.metric, at, changes[at])
+            terms = self._terms_at(run.metric, at, *changes[at])
             before = found[-1]
             if terms.target != before.target or terms.calendar is not before.calendar:
                 found.append(terms)
@@ -251,7 +254,7 @@ class TicketClocks:
         if len(self._traits) != 1 or self._moves or world.recipients.tier_starts(partner_id):
             return None
         assert self.opened_at is not None
-        _, category, severity, _ = self._traits[0]
+        _, category, severity, *_ = self._traits[0]
         policy = self.policy_at(self.opened_at)
         tier = world.partner_tier(partner_id, self.opened_at)
         name = world.calendar_name(partner_id)
@@ -259,14 +262,14 @@ class TicketClocks:
         self._plain = _Plain(targets, (tier, policy.calendar(name), name))
         return self._plain
 
-    def _terms_at(self, metric: str, at: int, recorded: int) -> Terms:
+    def _terms_at(self, metric: str, at: int, recorded: int, actor: str = "") -> Terms:
         policy = self.policy_at(at)
         tier = self._world.partner_tier(self._partner_id, at)
         n = max(0, bisect_right(self._traits, at, key=lambda trait: trait[0]) - 1)
-        _, category, severity, _ = self._traits[n]
+        _, category, severity, *_ = self._traits[n]
         name = self._world.calendar_name(self._partner_id)
         target = policy.targets(tier, category, severity).get(metric)
-        return Terms(at, recorded, target, tier, policy.calendar(name), name)
+        return Terms(at, recorded, target, tier, policy.calendar(name), name, actor=actor)
 
     # -- spells of waiting and of being settled ------------------------------------------------
 

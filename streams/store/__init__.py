@@ -26,14 +26,22 @@ from streams.store.rows import (
     Version,
 )
 from streams.store.store import Store, migrate
-from streams.store.subjects import DISRUPTIONS, DOCUMENTS, partner_guard, value_guard
+from streams.store.subjects import (
+    DISRUPTIONS,
+    DOCUMENTS,
+    WITH_CLOCKS,
+    partner_guard,
+    value_guard,
+)
 from streams.store.transaction import Transaction
 
 __all__ = [
     "DISRUPTIONS",
     "DOCUMENTS",
     "STANDING",
+    "WITH_CLOCKS",
     "Announcement",
+    "Attached",
     "CaseCount",
     "Counter",
     "DeliveryRow",

@@ -80,6 +80,10 @@ class IntakeQueries(Queries):
             found += [Parked(**row) for row in rows.mappings()]
         return sorted(found, key=lambda row: (row.recorded_at, row.source, row.event_id))
 
+    def parked_targets(self) -> set[str]:
+        """Ids of cases that commands wait for; nearly always none."""
+        return set(self.connection.execute(select(parked.c.case_id).distinct()).scalars())
+
     def list_parked(self, limit: int | None = None) -> list[Parked]:
         """All commands that wait for a case, the oldest first."""
         c = parked.c

@@ -17,13 +17,13 @@ from sqlalchemy import (
 )
 
 from rules.decision import Kind, Occurrence, SubjectRow
-from rules.subjects import subject_key
+from rules.subjects import case_id, subject_key
 from schemas.time import WEEK, Instant
 from streams.store import bulk, bulk_postgres
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import NextDue
-from streams.store.tables import conflict_case, guard, occurrence, subject
+from streams.store.tables import clock_owner, conflict_case, guard, occurrence, subject
 
 # The advisory lock of PostgreSQL that everybody who decides shares: "deciding" in eight letters.
 _DECIDING = int.from_bytes(b"deciding")
@@ -32,6 +32,8 @@ _COLUMNS = [subject.c[name] for name in bulk.COLUMNS]
 _PAGE = 1_000
 
 
+#: Kinds of subject whose clocks run without a case.
+WITH_CLOCKS = frozenset({Kind.TICKET, Kind.TOUCHPOINTS})
 #: The guard of all disruptions.
 DISRUPTIONS = "disruptions"
 #: The guard of policy and directory.
@@ -91,6 +93,14 @@ class SubjectQueries(Queries):
             )
             found |= {row.case_id: bulk.subject_row(row[:-1]) for row in rows}
         return found
+
+    def subjects_of_clocks(self, case_ids: Iterable[str]) -> dict[str, SubjectRow]:
+        """Tickets and touchpoints by the id with which their clocks' begin, with a case or not."""
+        names: dict[str, str] = {}
+        for piece in chunks(case_ids):
+            query = select(clock_owner).where(clock_owner.c.case_id.in_(piece))
+            names |= {row.subject: row.case_id for row in self.connection.execute(query)}
+        return {names[key]: row for key, row in self.load_subjects(names).items()}
 
     def subjects_of_kind(self, kind: Kind, partner_id: str | None = None) -> Iterator[SubjectRow]:
         """Every subject of a kind, of one partner or of all, in the order of their keys.
@@ -231,6 +241,8 @@ class SubjectQueries(Queries):
         statements = bulk_postgres if self.is_postgres else bulk
         statements.insert(self.connection, [row for row in rows if row.version == 0])
         statements.update(self.connection, [row for row in rows if row.version != 0])
+        owners = [row.key for row in rows if row.version == 0 and row.kind in WITH_CLOCKS]
+        self.insert_new(clock_owner, [{"case_id": case_id(k), "subject": k} for k in owners])
 
     def _write_occurrences(
         self,

@@ -108,6 +108,14 @@ subject = Table(
     ),
 )
 
+# Tickets and touchpoints by the id with which the ids of their clocks begin.
+clock_owner = Table(
+    "clock_owner",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+)
+
 # What was looked at as a whole in order to decide, e.g. all occurrences of a partner.
 guard = Table(
     "guard",

@@ -6,6 +6,10 @@ import pytest
 
 from notifiers.message import EntryKind
 from rules.clock_news import KEPT, OVERTAKEN
+from rules.clocks.clock import ClockState
+from rules.clocks.subject_clocks import clocks_of
+from rules.subjects import case_id, read_document
+from streams.outcome import Accepted, Outcome, Parked
 from streams.store import OutboxStatus
 from streams.touchpoints import owe_touchpoints
 from tests.acceptance.conftest import Begin
@@ -193,6 +197,64 @@ def test_a_partner_of_whom_nothing_was_ever_heard_is_owed_its_session(begin: Beg
     story.at("2026-11-20 18:00")
     (told,) = news(story)  # the next week warns by itself
     assert told.startswith("2026-11-19 17:00")
+
+
+def excuse(story: Timeline, key: str, clock: str, outcome: type[Outcome] = Accepted) -> None:
+    about = {"clock_id": f"{case_id(key)}/{clock}", "actor": "claire", "note": "a power cut"}
+    story.given(Event("clock.excused", about, "/cli"), outcome=outcome)
+
+
+def test_a_clock_is_excused_though_there_is_no_case(begin: Begin) -> None:
+    story = begin(house())
+    story.at("2026-11-02 10:00")
+    story.ticket("T-1", "alpenfrisch")
+    story.at("2026-11-02 12:30")
+    story.skip()
+    excuse(story, story.key("T-1"), "first_response/1")
+    story.advance(days=3)
+    story.expect_nobody_told()
+    with story.store.reading() as tx:
+        assert not tx.list_parked()
+        row = tx.subject(story.key("T-1"))
+    assert row is not None
+    world = story.handler.world
+    (clock,) = clocks_of(row.key, read_document(row.document), world, story.now)
+    assert clock.state is ClockState.EXCUSED
+    assert clock.excuse is not None
+    assert clock.excuse.approver == "claire"
+
+
+def test_an_excuse_that_comes_before_its_ticket_waits_for_it_and_for_nothing_else(
+    begin: Begin,
+) -> None:
+    story = begin(house())
+    story.at("2026-11-02 10:00")
+    key = "ticket:alpenfrisch:T-1"
+    excuse(story, key, "first_response/1", Parked)
+    excuse(story, "ticket:alpenfrisch:T-9", "first_response/1", Parked)
+    acknowledge = {"case_id": case_id(key), "actor": "anna"}
+    story.given(Event("case.acknowledged", acknowledge, "/cli"), outcome=Parked)
+    about = {"partner_id": "alpenfrisch", "ticket_id": "T-1", "category": "quality"}
+    story.given(Event("ticket.opened", about, "/helpdesk", at="2026-11-02 09:30"))
+    with story.store.reading() as tx:
+        waiting = {(parked.case_id, parked.source) for parked in tx.list_parked()}
+        row = tx.subject(key)
+    assert waiting == {(case_id(key), "/cli"), (case_id("ticket:alpenfrisch:T-9"), "/cli")}
+    assert row is not None
+    said = [c.type for c in read_document(row.document).contributions]
+    assert sorted(said) == ["clock.excused", "ticket.opened"]
+
+
+def test_a_session_is_excused_though_nobody_ever_spoke_of_one(begin: Begin) -> None:
+    calls = {"growth": {"touchpoints": [{"kind": "call", "every": "1w"}]}}
+    story = begin(house(commitments=calls, clocks={}))
+    story.at("2026-11-04 10:00")
+    with story.store.transaction() as tx:
+        owe_touchpoints(tx, ["alpenfrisch"], story.now)
+    story.at("2026-11-10 10:00")
+    excuse(story, "touchpoints:alpenfrisch:", "touchpoint:call/2026-11-09")
+    story.at("2026-11-16 12:00")
+    story.expect_nobody_told()
 
 
 @pytest.mark.parametrize("mode", ["shadow", "live"])

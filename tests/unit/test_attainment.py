@@ -166,6 +166,23 @@ def test_pauses_and_excuses_are_shown_by_who_made_them() -> None:
     assert (found["bert"].excuses, found["bert"].own_excuses) == (1, 1)
 
 
+def test_who_paused_and_who_made_it_less_urgent_is_named_where_the_helpdesk_does() -> None:
+    promises = {
+        "resolution": "48h",
+        "overrides": [{"when": {"severity": "high"}, "resolution": "8h"}],
+    }
+    told = Timeline(policy(promises, {}, ALWAYS)).opened("2026-11-02 10:00", severity="high")
+    told.status("2026-11-02 12:00", "waiting_on_partner", actor="ida")
+    told.status("2026-11-02 15:00", "open", severity="low", actor="olaf")
+    told.status("2026-11-02 16:00", "open", severity="high", actor="vera")
+    told.status("2026-11-02 17:00", "resolved")
+    found = by_actor(rows_in(clocks(told), *WEEK))
+    assert {who: (f.pauses, f.downgrades) for who, f in found.items()} == {
+        "ida": (1, 0),
+        "olaf": (0, 1),  # and making it more urgent is none
+    }
+
+
 def test_a_median_stands_beside_what_is_still_open() -> None:
     done = [ticket().status(f"2026-11-02 {hour}:00", "resolved") for hour in (11, 12, 13, 20)]
     found = durations(clocks(*done, ticket("2026-11-03 00:00")))

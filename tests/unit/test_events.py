@@ -91,7 +91,13 @@ DATA: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "ticket.status": (
         {"ticket_id": "t", "status": "open"},
-        {"ticket_id": "t", "status": "waiting_on_us", "category": "q", "severity": "low"},
+        {
+            "ticket_id": "t",
+            "status": "waiting_on_us",
+            "category": "q",
+            "severity": "low",
+            "actor": "ida",
+        },
     ),
     "touchpoint.held": ({"kind": "call"}, {"kind": "call", "held_at": MOMENT, "note": "n"}),
     "touchpoint.skipped": (
