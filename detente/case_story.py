@@ -25,6 +25,7 @@ _AS = {
     EffectKind.RETRACTION: "that it was wrong",
     EffectKind.OPERATIONS: "to see to it",
     EffectKind.WARNING: "that time runs out",
+    EffectKind.JOINED: "of what is late under it",
     EffectKind.REPORT: "to be read",
 }
 

@@ -25,6 +25,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.alarms import Alarms
 from detente.channels import open_channels
+from detente.disruptions import Disruptions
 from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
 from detente.settings import Settings
@@ -93,6 +94,7 @@ class Service:
         self._writer = Writer(self._handler, clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
+        self._disruptions = Disruptions(embedded.store)
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -229,7 +231,8 @@ class Service:
         now = self._clock()
         self._note_alive(now)
         self._read_tokens()
-        return self._alarms.look(now) + self._summaries.look(now)
+        looks = (self._alarms.look, self._summaries.look, self._disruptions.look)
+        return sum(look(now) for look in looks)
 
     def _note_start(self) -> None:
         watch = self._embedded.watch

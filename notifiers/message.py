@@ -91,6 +91,8 @@ class Entry:
     """The newest alert or notice that this place was told of the case, where this is another."""
     silent: bool = False
     """Only puts right what stands there already; the reader is told nothing new."""
+    joined: str | None = None
+    """What is late under a disruption by now, in words."""
     report_name: ReportName | None = None
     """The stored report that is to be read, for what is one."""
     report: RenderedReport | None = None

@@ -158,6 +158,8 @@ def facts(entry: Entry, zone: str) -> Iterator[tuple[str, str]]:
         yield "What", plain(entry.subject)
     if entry.exposure:
         yield "How much", plain(entry.exposure)
+    if entry.joined:
+        yield "Late", plain(entry.joined)
     for number, line in enumerate(entry.why):
         yield "" if number else "Why", plain(line)
     yield "Since", moment(entry.at, zone)

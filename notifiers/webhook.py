@@ -145,6 +145,7 @@ def _entry(entry: Entry) -> dict[str, object]:
             "names": entry.asked.names,
             "until": iso(entry.asked.until),
         },
+        "joined": entry.joined,
         "next": entry.next,
         "note": entry.note,
         "urgent": entry.urgent,

@@ -150,6 +150,8 @@ class EffectKind(StrEnum):
     """Something that whoever runs Detente must see to."""
     WARNING = "warning"
     """A promise falls due soon, or was broken without being a case; about a clock."""
+    JOINED = "joined"
+    """More orders are late under a disruption: shown where its case is seen, told to nobody."""
     REPORT = "report"
     """Something to read: a digest, a scorecard, a summary. It has no tier and asks for nothing."""
 

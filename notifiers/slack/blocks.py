@@ -98,7 +98,8 @@ def case_message(entry: Entry, message: Message, base_url: str | None = None) ->
     An update shows what the alert before it said, too: who, how much and why.
     """
     told = entry.alert or entry
-    now = replace(told, state=entry.state, owner=entry.owner, tier=entry.tier, asked=entry.asked)
+    now = replace(told, state=entry.state, owner=entry.owner, tier=entry.tier, asked=entry.asked,
+                  joined=entry.joined)  # fmt: skip
     if asks(entry) or entry.kind is EntryKind.RETRACTION:
         now = replace(now, kind=entry.kind, reminder=entry.reminder, next=entry.next,
                       of_reminders=entry.of_reminders, due=entry.due)  # fmt: skip
@@ -234,6 +235,8 @@ def _fields(entry: Entry, zone: str) -> Iterator[Json]:
         yield _field("Acknowledge until", date(entry.due, zone))
     if entry.asked is not None:
         yield _field("Asked now", _asked(entry.asked, zone))
+    if entry.joined:
+        yield _field("Late under it", value(entry.joined, 300))
     yield _field("Since", date(entry.at, zone))
     if entry.owner:
         yield _field("Owner", value(entry.owner, 300))
@@ -298,6 +301,8 @@ def _plain_facts(entry: Entry, told: Entry, news: Entry | None, message: Message
         yield f"Partner: {entry.partner} ({entry.partner_tier})"
     if entry.exposure:
         yield f"How much: {entry.exposure}"
+    if entry.joined:
+        yield f"Late under it: {entry.joined}"
     if told.why:
         yield f"Why: {'; '.join(told.why)}"
     if entry.due is not None and _waits(entry):

@@ -13,7 +13,7 @@ from streams.relay.house import House
 from streams.relay.reasons import Reason
 
 #: What goes only to whoever was told of the case before.
-FOLLOW_UPS = (EffectKind.UPDATE, EffectKind.RETRACTION)
+FOLLOW_UPS = (EffectKind.UPDATE, EffectKind.RETRACTION, EffectKind.JOINED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from streams.relay.addressing import Addressee, Addressing
 from streams.relay.history import History, Progress, bundle_of, key_of, place_of
 from streams.relay.house import House
 from streams.relay.reasons import HANDED_OVER
-from streams.store import DeliveryStatus
+from streams.store import Attached, DeliveryStatus
 
 _KINDS = {
     EffectKind.ALERT: EntryKind.ALERT,
@@ -23,8 +23,12 @@ _KINDS = {
     EffectKind.RETRACTION: EntryKind.RETRACTION,
     EffectKind.OPERATIONS: EntryKind.OPERATIONS,
     EffectKind.WARNING: EntryKind.WARNING,
+    EffectKind.JOINED: EntryKind.UPDATE,
     EffectKind.REPORT: EntryKind.REPORT,
 }
+
+
+NOTHING_JOINED: Mapping[str, Attached] = {}
 
 
 @dataclass(frozen=True)
@@ -166,15 +170,22 @@ def compose(
     now: Instant,
     up_since: Instant,
     reports: Reports = no_reports,
+    joined: Mapping[str, Attached] = NOTHING_JOINED,
 ) -> Message:
     """The message of a letter, in the light of the cases as they stand.
+
+    `joined` has what is late under those of them that are disruptions.
 
     What was decided before `up_since` may have been sent by a process that ended before it could
     write that down.
     """
     person = letter.jobs[0].addressee.person
     attempt = 1 + max(job.progress.tries for job in letter.jobs)
-    entries = (_told(job, job.case(cases), house, history, now) for job in letter.jobs)
+    entries = (
+        replace(entry, joined=_joined(joined.get(entry.case_id or "")))
+        for job in letter.jobs
+        for entry in (_told(job, job.case(cases), house, history, now),)
+    )
     return Message(
         idempotency_key=letter.key,
         person=person,
@@ -185,6 +196,15 @@ def compose(
         entries=tuple(with_content(entry, reports) for entry in entries),
         may_have_arrived=attempt > 1 or any(j.effect.created_at < up_since for j in letter.jobs),
     )
+
+
+def _joined(attached: Attached | None) -> str | None:
+    """`40 orders of 9 partners, 12 of them open`."""
+    if attached is None:
+        return None
+    orders = f"{attached.cases} order{'s' if attached.cases != 1 else ''}"
+    partners = f"{attached.partners} partner{'s' if attached.partners != 1 else ''}"
+    return f"{orders} of {partners}, {attached.still_open} of them open"
 
 
 def with_content(entry: Entry, reports: Reports) -> Entry:

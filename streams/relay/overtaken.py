@@ -19,7 +19,7 @@ def overtaken(effect: Effect, case: CaseRow | None, *, newer_waits: bool) -> Rea
             return Reason.RETRACTED if case.state is State.RETRACTED else None
         case EffectKind.RETRACTION:
             return Reason.OVERTAKEN if newer_waits else None
-        case EffectKind.UPDATE:
+        case EffectKind.UPDATE | EffectKind.JOINED:
             if case.state is State.RETRACTED:
                 return Reason.RETRACTED
             return Reason.OVERTAKEN if newer_waits else None

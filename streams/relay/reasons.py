@@ -16,6 +16,7 @@ class Reason(StrEnum):
     OVERTAKEN = "overtaken by a newer step"
     NOBODY_KNEW = "nobody had been told of the case"
     OWN_CHANGE = "their own change"
+    SILENTLY = "shown where the case stands, and told to nobody"
     PUT_RIGHT = "told elsewhere; what stands here was put right"
     ALREADY_TOLD = "told of the same step in another role"
     NO_ROUTE = "no longer to be reached"

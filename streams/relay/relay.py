@@ -26,7 +26,7 @@ from typing import Protocol, assert_never
 
 from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
 from notifiers.report_message import RenderedReport, ReportName, Reports, no_reports
-from rules.decision import CaseRow, EffectKind
+from rules.decision import CaseRow, Effect, EffectKind, Kind
 from schemas.directory import Route, SlackRoute
 from schemas.time import MINUTE, Instant, iso
 from streams.relay.addressing import FOLLOW_UPS, Addressee, Addressing, address, is_shadow
@@ -38,6 +38,7 @@ from streams.relay.overtaken import overtaken
 from streams.relay.reasons import Reason
 from streams.relay.windows import Windows
 from streams.store import (
+    Attached,
     DeliveryRow,
     DeliveryStatus,
     LostRace,
@@ -103,6 +104,7 @@ class _Pass:
     ranks: dict[str, int]
     history: History
     cases: dict[str, CaseRow]
+    joined: dict[str, Attached]
     rows: list[DeliveryRow] = field(default_factory=list)
     changed: dict[int, OutboxEntry] = field(default_factory=dict)
     addressed: dict[str, Addressing] = field(default_factory=dict)
@@ -267,8 +269,10 @@ class Relay:
             cases = tx.cases(case_ids)
             about = tx.outbox_about(case_ids)
             rows = tx.deliveries_about(case_ids, [entry.seq for entry in entries])
+            wide = [case.case_id for case in cases.values() if case.kind is Kind.DISRUPTION]
+            joined = tx.count_attached(wide)
         house = self._house()
-        return _Pass(now, house, house.ranks(), History([*entries, *about], rows), cases)
+        return _Pass(now, house, house.ranks(), History([*entries, *about], rows), cases, joined)
 
     async def _drop_all(self, due: list[OutboxEntry], now: Instant, report: RelayReport) -> None:
         rows = [_row(entry, NOBODY, _Status.DROPPED, now, Reason.REPLAY) for entry in due]
@@ -340,6 +344,8 @@ class Relay:
         routes = work.house.routes(person)
         untried = [n for n in work.house.order(person, effect.tier, work.now)
                    if route_name(n, routes[n - 1]) not in progress.exhausted]  # fmt: skip
+        if effect.kind is EffectKind.JOINED:
+            untried = [n for n in untried if _shows(routes[n - 1], n, effect, work)]
         unanswered = None
         if reminder < 0:
             untried = _further_routes(entry, person, work)
@@ -348,6 +354,8 @@ class Relay:
         if not untried:
             if reminder < 0:
                 self._drop_person(entry, person, reminder, Reason.NO_OTHER_ROUTE, work, report)
+            elif effect.kind is EffectKind.JOINED:
+                self._drop_person(entry, person, reminder, Reason.SILENTLY, work, report)
             elif progress.tries == 0 and effect.kind in FOLLOW_UPS:
                 self._drop_person(entry, person, reminder, Reason.NO_ROUTE, work, report)
             else:
@@ -367,7 +375,8 @@ class Relay:
             progress=progress,
             unanswered=unanswered,
         )
-        quiet = None if effect.urgent else work.house.recipients.held_until(person, work.now)
+        loud = not effect.urgent and effect.kind is not EffectKind.JOINED
+        quiet = None if not loud else work.house.recipients.held_until(person, work.now)
         if quiet is not None:
             self._defer(job, quiet, Reason.QUIET_HOURS, work, report)
         else:
@@ -502,8 +511,9 @@ class Relay:
             return Failed(f"no {route.kind} is set up here")
         assert self._up_since is not None, "only a run sends"
         message = compose(
-            letter, cases, work.house, work.history, work.now, self._up_since, self._content
-        )
+            letter, cases, work.house, work.history, work.now, self._up_since, self._content,
+            work.joined,
+        )  # fmt: skip
         if any(job.effect.effect_id in self._taken_over for job in letter.jobs):
             message = replace(message, may_have_arrived=True)
         try:
@@ -771,11 +781,16 @@ def _put_right(
     if reason is not Reason.OWN_CHANGE or effect.kind not in FOLLOW_UPS:
         return None
     for number, route in enumerate(work.house.routes(addressee.person), 1):
-        place = place_of(route_name(number, route))
-        if isinstance(route, SlackRoute) and work.history.references(effect.case_id, place):
+        if _shows(route, number, effect, work):
             return Job(entry.seq, effect, addressee, 0, number, route, is_last=True,
                        progress=progress, silent=True)  # fmt: skip
     return None
+
+
+def _shows(route: Route, number: int, effect: Effect, work: _Pass) -> bool:
+    """Whether a route leads to where the effect's case stands as a message that can be changed."""
+    place = place_of(route_name(number, route))
+    return isinstance(route, SlackRoute) and bool(work.history.references(effect.case_id, place))
 
 
 def _told_there(letter: Letter, work: _Pass) -> list[DeliveryRow] | None:
@@ -847,8 +862,8 @@ def _seen_elsewhere(entry: OutboxEntry, person: str, work: _Pass) -> Iterator[in
     seen = {
         place: number
         for number, route in enumerate(work.house.routes(person), 1)
-        if isinstance(route, SlackRoute)
-        and work.history.references(effect.case_id, place := place_of(route_name(number, route)))
+        if _shows(route, number, effect, work)
+        for place in (place_of(route_name(number, route)),)
     }
     if progress.route is not None:
         seen.pop(place_of(progress.route), None)
@@ -894,8 +909,8 @@ def _sorted_out(
     alone, rest, again = [], [], dict[str, list[Job]]()
     for job in jobs:
         # A list of its own says more than one line of a bundle could.
-        is_report = job.effect.kind is EffectKind.REPORT
-        stays = job.effect.urgent or job.silent or is_report
+        whole = job.effect.kind in {EffectKind.REPORT, EffectKind.JOINED}
+        stays = job.effect.urgent or job.silent or whole
         goes_alone = stays or not bundles or job.tried_alone
         if goes_alone or (job.key in let_through and job.progress.bundle_id is None):
             alone.append(job)

@@ -12,6 +12,7 @@ from streams.store.errors import LostRace, SchemaError, StoreError, Unavailable
 from streams.store.fences import FenceMove
 from streams.store.rows import (
     STANDING,
+    Attached,
     CaseCount,
     Counter,
     DeliveryRow,
@@ -41,6 +42,7 @@ __all__ = [
     "STANDING",
     "WITH_CLOCKS",
     "Announcement",
+    "Attached",
     "Attached",
     "CaseCount",
     "Counter",

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, case, exists, func, or_, select, update
 
 from rules.decision import CaseRow, JournalEntry, Kind, State, StepKind, StepRow
+from rules.transitions import ACTIVE
 from schemas.time import Instant
 from streams.store.queries import Queries, chunks, values
-from streams.store.rows import STANDING, CaseCount
+from streams.store.rows import STANDING, Attached, CaseCount
 from streams.store.tables import conflict_case, journal, step
 
 _CASES = select(conflict_case)
@@ -135,6 +136,21 @@ class CaseQueries(Queries):
             query.order_by(conflict_case.c.opened_at, conflict_case.c.case_id)
         )
         return [_case(row) for row in rows.mappings()]
+
+    def count_attached(self, parents: Iterable[str]) -> dict[str, Attached]:
+        """What was late under these disruptions' cases; without those under which nothing was."""
+        c = conflict_case.c
+        found: dict[str, Attached] = {}
+        for piece in chunks(parents):
+            query = select(
+                c.parent,
+                func.count(),
+                func.count(c.partner_id.distinct()),
+                func.count(case((c.state.in_(ACTIVE), 1))),
+            ).where(c.parent.in_(piece), c.state != State.RETRACTED)
+            rows = self.connection.execute(query.group_by(c.parent))
+            found |= {parent: Attached(*counts) for parent, *counts in rows}
+        return found
 
     def steps(self, case_id: str) -> list[StepRow]:
         """The steps of a case in the order in which they were taken."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from rules.decision import Effect, Kind, Rejected, State
 from schemas.time import Instant
@@ -63,6 +64,15 @@ class DeliveryStatus(StrEnum):
     """Put off, or put into a bundle that is about to be sent."""
     DROPPED = "dropped"
     WOULD_HAVE_TOLD = "would have told"
+
+
+class Attached(NamedTuple):
+    """What was late under a disruption, counted."""
+
+    cases: int
+    partners: int
+    still_open: int
+    """Those of the cases that nobody has settled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+"""Orders that get late under a disruption join its thread without anybody being alerted.
+
+The disruption has one ladder, and each order under it would only repeat that. So that the extent is
+seen all the same, the message about the disruption is kept up to date where it can be: once a
+minute at most, with how many orders of how many partners are late under it, and how many are open.
+"""
+
+from hashlib import blake2b
+
+from rules.decision import CaseRow, Changes, Effect, EffectKind, Kind
+from rules.transitions import ACTIVE
+from schemas.time import MINUTE, Instant
+from streams.store import Attached, Store, Transaction
+
+_KEY = "joined|"
+_TOLD_AS = (EffectKind.ALERT, EffectKind.NOTICE)
+
+
+class Disruptions:
+    """Looks how far disruptions have spread. Runs on the writing thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_look = Instant(0)
+
+    def look(self, now: Instant) -> int:
+        """Queue what is new under each disruption, once a minute. Returns how many effects."""
+        if now < self._next_look:
+            return 0
+        self._next_look = Instant(now - now % MINUTE + MINUTE)
+        with self._store.reading() as tx:
+            spreading = {
+                case.case_id: (case, attached)
+                for case, attached in _with_attached(tx)
+                if tx.setting(_KEY + case.case_id) != _written(attached)
+            }
+        if not spreading:
+            return 0
+        effects: list[Effect] = []
+        with self._store.transaction() as tx:
+            about = tx.outbox_about(spreading)
+            for case_id, (case, attached) in spreading.items():
+                tx.put_setting(_KEY + case_id, _written(attached))
+                told = [e for e in about if e.effect.case_id == case_id]
+                roles = {e.effect.role: e.effect for e in told if e.effect.kind in _TOLD_AS}
+                effects += [_joined(case, attached, one, now) for one in roles.values()]
+            tx.write(Changes(effects=effects))
+        return len(effects)
+
+
+def _with_attached(tx: Transaction) -> list[tuple[CaseRow, Attached]]:
+    open_ones = [case for case in tx.standing_cases(Kind.DISRUPTION) if case.state in ACTIVE]
+    counts = tx.count_attached(case.case_id for case in open_ones)
+    return [(case, counts[case.case_id]) for case in open_ones if case.case_id in counts]
+
+
+def _written(attached: Attached) -> str:
+    return " ".join(map(str, attached))
+
+
+def _joined(case: CaseRow, attached: Attached, told: Effect, now: Instant) -> Effect:
+    step = f"{_KEY}{now}"
+    name = f"{case.case_id}|{step}|{told.role}"
+    orders = "1 order is" if attached.cases == 1 else f"{attached.cases} orders are"
+    partners = "1 partner" if attached.partners == 1 else f"{attached.partners} partners"
+    return Effect(
+        effect_id=blake2b(name.encode(), digest_size=12).hexdigest(),
+        case_id=case.case_id,
+        partner_id=case.partner_id,
+        step=step,
+        kind=EffectKind.JOINED,
+        role=told.role,
+        tier=told.tier,
+        state=case.state,
+        urgent=False,
+        shadow=told.shadow,
+        at=now,
+        created_at=now,
+        due=None,
+        remind_every=None,
+        remind_at_most=0,
+        actor=None,
+        text={
+            "headline": f"{orders} late under it now, of {partners}; "
+            f"{attached.still_open} of them open",
+            "subject": told.text.get("subject"),
+            "partner": told.text.get("partner"),
+            "partner_tier": told.text.get("partner_tier"),
+        },
+    )
