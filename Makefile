@@ -17,10 +17,10 @@ $(shell rm -f .venv/.run .venv/.dev)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test thorough lint format schemas docs bench lock clean
+.PHONY: help run test thorough lint format schemas docs bench bench-cluster lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run ## start the service on the example data and keep it serving
 	@exec .venv/bin/detente serve --example $(ARGS)
@@ -52,6 +52,9 @@ docs: .venv/.run ## write the pages under docs/ that are made from the code
 bench: .venv/.run ## measure speed and memory
 	@$(PY) -m benchmarks $(ARGS)
 
+bench-cluster: .venv/.dev .venv-peers/.done ## compare a cluster's worker with its peers (starts Kafka and PostgreSQL)
+	@$(PY) -m benchmarks.cluster $(ARGS)
+
 lock: .venv/.dev ## lock the dependencies anew (ARGS=--upgrade for newer versions)
 	$(LOCK) $(ARGS) --group build pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) --group build --group cluster -c requirements/run.txt pyproject.toml \
@@ -62,7 +65,7 @@ lock: .venv/.dev ## lock the dependencies anew (ARGS=--upgrade for newer version
 	@! grep -n '://' requirements/*.txt  # a lock names packages, never the host they came from
 
 clean: ## remove .venv and everything else that make made
-	rm -rf .venv build *.egg-info .hypothesis .*_cache
+	rm -rf .venv .venv-peers build *.egg-info .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: requirements/run.txt requirements/venv.sh pyproject.toml
@@ -76,4 +79,11 @@ clean: ## remove .venv and everything else that make made
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Installing the locked development tools (requirements/dev.txt)"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Quix Streams wants other versions than ours: an environment of its own, for the comparison alone.
+.venv-peers/.done: requirements/peers.txt .venv/.run
+	@echo "Making .venv-peers with the locked peers (requirements/peers.txt)"
+	@$(PY) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/peers.txt
 	@touch $@

@@ -42,9 +42,9 @@ def main() -> int:
         found[name] = _measure(name, asked.scale)
     shown = list(lines(found))
     if asked.json:
-        print(json.dumps({"machine": _machine(), "scale": asked.scale, "figures": found}, indent=2))
+        print(json.dumps({"machine": machine(), "scale": asked.scale, "figures": found}, indent=2))
     else:
-        print(f"\n{_machine()}; scale: {asked.scale}\n")
+        print(f"\n{machine()}; scale: {asked.scale}\n")
         print(table(shown))
     return int(asked.scale != "tiny" and any(line.met is False for line in shown))
 
@@ -70,7 +70,8 @@ def _measure(name: str, scale: str) -> Figures:
     return figures
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What it was measured on."""
     return f"{os.cpu_count()} cores, Python {platform.python_version()}"
 
 

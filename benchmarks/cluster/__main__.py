@@ -1,0 +1,176 @@
+"""`make bench-cluster`: our worker and what else one could run, against one Kafka and PostgreSQL.
+
+Both servers are started for it, on loopback, and end with it. `--only NAME` measures some parts,
+`--rounds N` takes the median of several, `--json` prints the figures for programs.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from statistics import median
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from sqlalchemy import make_url
+
+from benchmarks import register
+from benchmarks.__main__ import Line, machine, table
+from benchmarks.cluster.fill import EARLIER, fill
+from benchmarks.cluster.scene import (
+    DEFAULT,
+    ROOT,
+    TINY,
+    Figures,
+    Scale,
+    Scene,
+    run_part,
+    until_now,
+)
+from benchmarks.cluster.workers import latency, throughput
+from benchmarks.house import House
+from streams.cluster.clients import client_arguments
+from streams.cluster.topics import create_topics
+from streams.store import Store
+from tests.rigs.kafka import own_broker
+from tests.rigs.postgres import PostgresServer, own_server
+
+#: The environment of Quix Streams.
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+# As it comes, so that a commit is on disk; only the memory is that of a small server.
+_POSTGRES = {"shared_buffers": "256MB"}
+
+PARTS: dict[str, Callable[[Scene], Figures]] = {
+    "bare": lambda scene: run_part("bare", scene),
+    "worker": lambda scene: throughput(scene, 1),
+    "quix": lambda scene: run_part("quix", scene, PEERS),
+    "agents": lambda scene: run_part("agents", scene),
+    "three": lambda scene: throughput(scene, 3),
+    "live": latency,
+}
+
+NOTES = """\
+All read the same topics of 6 partitions each; a commit of PostgreSQL is on disk when it returns.
+(a) AIOKafkaConsumer.getmany of 5,000 and parse_event, with the settings of our worker.
+(b) `detente worker`, batches of 5,000 at most, each one transaction; 100,000 orders are known.
+(c) An agent of Faust over the three topics, our handler and store, a transaction for each event;
+    offsets are committed as Faust does by itself, every 2.8 s.
+(d) Quix Streams: the topics in one dataframe by `concat`, our parser, screen and fold, documents in
+    its state (RocksDB and changelog topic), commits every 5 s, all as it comes; no patterns, no
+    deadlines, no transaction over several partners. The orders that are delivered are known.
+Starting, joining the group and the first batch are not counted."""
+
+
+def main() -> int:
+    """Measure what was asked for and print it. Exits with 1 when a target is missed."""
+    asked = _arguments()
+    names = asked.only or list(PARTS)
+    scale = TINY if asked.tiny else DEFAULT
+    try:
+        with own_broker() as broker, own_server(_POSTGRES) as server:
+            found = measure(broker.brokers, server, scale, names, asked.rounds)
+    except (pytest.skip.Exception, pytest.fail.Exception) as error:
+        sys.exit(str(error))  # the servers of the tests say it as tests do
+    shown = list(lines(found))
+    if asked.json:
+        print(json.dumps({"machine": machine(), "figures": found}, indent=2))
+    else:
+        print(f"\n{machine()}; Kafka and PostgreSQL on the same machine\n")
+        print(table(shown))
+        print(f"\n{NOTES}")
+    return int(scale is not TINY and any(line.met is False for line in shown))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-cluster", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def measure(
+    brokers: str, server: PostgresServer, scale: Scale, names: list[str], rounds: int = 1
+) -> dict[str, Figures]:
+    """Run these parts by turns, each with a copy of the same store; medians of the rounds."""
+    later = until_now(scale.events, scale.register)
+    found: dict[str, list[Figures]] = {}
+    with server.database() as filled:
+        _say("filling the store and the topics")
+        house = House()
+        with Store.open(filled) as store:
+            house.adopt(store)
+            register.fill(store, house, scale.register, later=later)
+        template = str(make_url(filled).database)
+        scene = Scene(brokers, f"bench-{template[-6:]}", filled, scale, later)
+        asyncio.run(_make_topics(scene))
+        asyncio.run(fill(scene))
+        for turn in range(rounds):
+            for name in names:
+                _say(f"measuring: {name}")
+                with server.database(template) as database:
+                    mine = replace(scene, database=database, turn=turn)
+                    if name == "live":
+                        later = until_now(scale.live_events, scale.register)
+                        mine = replace(mine, topics=f"{scene.topics}-live-{turn}", later=later)
+                        asyncio.run(_make_topics(mine))
+                    found.setdefault(name, []).append(PARTS[name](mine))
+    return {name: _median(figures) for name, figures in found.items()}
+
+
+def _median(figures: list[Figures]) -> Figures:
+    return {name: median(each[name] for each in figures) for name in figures[0]}
+
+
+async def _make_topics(scene: Scene) -> None:
+    kafka = scene.kafka("")
+    await create_topics(kafka)
+    admin = AIOKafkaAdminClient(**client_arguments(kafka))
+    await admin.start()
+    try:
+        earlier = NewTopic(f"{scene.topics}-{EARLIER}", kafka.partitions, 1)
+        await admin.create_topics([earlier])
+    finally:
+        await admin.close()
+
+
+def _say(what: str) -> None:
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
+    """The figures, and how they compare."""
+    rates = {name: figures["per_s"] for name, figures in found.items()}
+    for name, what in (
+        ("bare", "(a) Kafka's client and parsing alone"),
+        ("worker", "(b) our worker into PostgreSQL"),
+        ("agents", "(c) Faust agents, same core and store"),
+        ("quix", "(d) Quix Streams, its own state"),
+        ("three", "three workers into PostgreSQL"),
+    ):
+        if name in rates:
+            yield Line(what, f"{rates[name]:,.0f} events/s")
+    if "worker" in rates:
+        worker = rates["worker"]
+        if "bare" in rates:
+            ratio = worker / rates["bare"]
+            yield Line("b / a", f"{ratio:.3f}", "at least 0.15", ratio >= 0.15)
+        if "agents" in rates:
+            ratio = worker / rates["agents"]
+            yield Line("b / c", f"{ratio:.1f}", "at least 5", ratio >= 5)
+        if "quix" in rates:
+            ratio = worker / rates["quix"]
+            yield Line("b / d", f"{ratio:.2f}", "above 1", ratio > 1)
+        if "three" in rates:
+            yield Line("three workers / one", f"{rates['three'] / worker:.2f}")
+    if f := found.get("live"):
+        yield Line(f"time to a case at {f['per_s']:,} events/s, p50", f"{f['p50_ms']:.0f} ms")
+        yield Line("  p99", f"{f['p99_ms']:.0f} ms")
+        yield Line("  cases seen of those opened", f"{f['seen']:,} of {f['opened']:,}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
