@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.rigs.postgres", "tests.rigs.kafka"]
+pytest_plugins = ["tests.rigs.postgres", "tests.rigs.kafka", "tests.rigs.chromium"]
 
 # No deadline and no too_slow: both measure the machine, not the code.
 settings.register_profile(

@@ -334,3 +334,79 @@ def scorecard() -> Report:
         ),
         policy="3f9c2a71d0",
     )  # fmt: skip
+
+
+_LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+
+
+def chart(
+    kind: ChartKind,
+    unit: Unit,
+    points: Sequence[str],
+    *series: Sequence[str | None],
+    target: str | None = None,
+    tones: Sequence[Tone] = (),
+    label: str = "series",
+) -> Chart:
+    """A chart whose title says what is drawn."""
+    return Chart(
+        title=f"{kind}: {len(series)} series over {len(points)} points, {unit}", kind=kind,
+        unit=unit, points=tuple(points), target=None if target is None else Decimal(target),
+        series=tuple(
+            Series(label=f"{label} {at}", values=decimals(*values),
+                   tone=tones[at] if at < len(tones) else Tone.PLAIN)
+            for at, values in enumerate(series)
+        ),
+        alt="What no real week looks like.",
+    )  # fmt: skip
+
+
+def awkward() -> Report:
+    """A digest with what is hard to draw: too long, too many, too large, nothing, all the same."""
+    weeks = [f"2026-W{n:02}" for n in range(60)]
+    good_and_bad = (Tone.GOOD, Tone.BAD)
+    lines, stacked, bars = ChartKind.LINES, ChartKind.STACKED, ChartKind.BARS
+    charts = (
+        chart(lines, Unit.PERCENT, weeks,
+              [None if n in {10, 11, 13, 14} else str(82 + n % 17) for n in range(60)],
+              [str(85 + n % 7) for n in range(60)], target="95"),
+        chart(stacked, Unit.COUNT, weeks,
+              *[[str(n * k % 9 + 1) for n in range(60)] for k in range(1, 7)]),
+        chart(lines, Unit.HOURS, ["W1"], ["3"]),
+        chart(stacked, Unit.COUNT, ["W1"], ["3"], ["1"], tones=good_and_bad),
+        chart(lines, Unit.HOURS, ["W1", "W2"], [None, None]),
+        chart(bars, Unit.HOURS, [], []),
+        chart(bars, Unit.PERCENT,
+              ["all", "also all", "none", f"{_LONG} 👩\u200d👧 {_LONG}", "שלום " * 20],
+              ["100", "100", "0", "99.95", None], target="95"),
+        chart(bars, Unit.MONEY, ["a", "b", _LONG], ["1234567890123456789012", "1E+21", "3"],
+              target="1E+21"),
+        chart(lines, Unit.NUMBER, ["a", "b", "c"], ["1234567890123456789012", "1E+21", "3"],
+              target="1E+21"),
+        chart(bars, Unit.NUMBER, ["a", "b", "c"], ["-5", "3", "0"]),
+        chart(stacked, Unit.NUMBER, ["a", "b", "c"], ["-5", "3", "0"], ["2", "3", "-1"],
+              tones=good_and_bad),
+        chart(stacked, Unit.MONEY, list("abcdefg"), ["1234567.5"] * 7),
+        chart(lines, Unit.PERCENT, ["1", "2", "3"], ["100"] * 3, target="100"),
+        chart(stacked, Unit.COUNT, ["1", "2", "3"], ["0", "0", None]),
+        chart(lines, Unit.PER_MILLION, ["1", "2", "3"], ["0.0003", "0.0009", "0.0001"]),
+        chart(lines, Unit.PERCENT, ["Monday 16 November", "Tuesday 17 November", "Wednesday 18"],
+              *[[str(90 + k), None if k % 2 else "91", str(90 - k)] for k in range(8)],
+              target="95", label=f"شركة {_LONG}"),
+    )  # fmt: skip
+    figures = (
+        count("long/label", f"Label {_LONG} {_LONG}", 123_456_789_012),
+        count("long/value", "Label", 5).model_copy(update={"shown": f"1,234,567.00 EUR {_LONG}"}),
+        share("nothing", "🚚 emoji שלום", None, 0, before=(None, None)),
+    )
+    wide = table(
+        f"Wide {_LONG}", "A" + "".join(f"|#Column {n} {_LONG[: 2 * n]}" for n in range(12)),
+        (_LONG * 2, *[str(10**n) for n in range(12)]),
+        ("שלום", *[Cell(text="<b>", tone=Tone.WATCH)] * 12),
+    )  # fmt: skip
+    section = Section(id="s", title=f"Charts {_LONG * 2}", text=(_LONG * 3,), figures=figures,
+                      charts=charts, tables=(wide,))  # fmt: skip
+    return digest().model_copy(
+        update={"title": f"Awkward {_LONG}", "sections": (section,), "figures": (),
+                "summary": (Headline(text=_LONG * 3, tone=Tone.WATCH),)}
+    )  # fmt: skip

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 MOST_BLOCKS, MOST_TEXT = 50, 12_000
 #: Of one section, of its fields, of a header.
 _SECTION, _FIELDS, _HEADER = 2_900, 10, 150
+#: Of the sections, so many are named in the summary.
+_MOST_NAMES = 25
 #: Equal letters that a telephone shows in one line.
 _COLUMNS = 40
 _CODE = str.maketrans(
@@ -41,8 +43,8 @@ def _summary(report: Report) -> list[Json]:
     if report.changes:
         lines.append(f"{wording.CHANGES}: {len(report.changes)} of the figures.")
     blocks += _paragraphs("", lines)
-    if names := [value(section.title, 100) for section in report.sections]:
-        blocks.append(_context(cut(f"In the thread: {', '.join(names)}", _SECTION)))
+    if names := [value(section.title, 100) for section in report.sections][:_MOST_NAMES]:
+        blocks.append(_context(f"In the thread: {', '.join(names)}"))
     return blocks
 
 
@@ -115,7 +117,6 @@ def _section(section: Section) -> Iterator[Json]:
 
 
 def _figures(figures: Sequence[Figure]) -> Iterator[Json]:
-    # A tenth of what all fields of a section may have, so that ten of them always fit a message.
     fields = [_field(figure) for figure in figures]
     for at in range(0, len(fields), _FIELDS):
         yield {"type": "section", "fields": fields[at : at + _FIELDS]}
@@ -140,7 +141,7 @@ def _table(table: Table) -> Iterator[Json]:
     else:
         yield from _paragraphs(table.title, [value(table.empty, 1_000)])
     if table.note:
-        yield _context(value(table.note, _SECTION))
+        yield from (_context(text) for text in _chunks([value(table.note, _SECTION)]))
 
 
 def _row(table: Table, row: Sequence[Cell]) -> str:
@@ -171,10 +172,10 @@ def _preformatted(title: str, lines: Iterable[str]) -> Iterator[Json]:
 
 
 def _chunks(lines: Iterable[str], most: int = _SECTION) -> Iterator[str]:
-    """Lines put together up to so many characters; none is longer by itself."""
+    """Lines put together up to so many characters; none is longer by itself, empty ones go."""
     chunk: list[str] = []
     room = most
-    for line in lines:
+    for line in filter(None, lines):
         if chunk and size(line) + 1 > room:
             yield "\n".join(chunk)
             chunk, room = [], most
@@ -189,7 +190,7 @@ def _marked(text: str, tone: Tone, most: int) -> str:
 
 
 def _bold(text: str) -> str:
-    return f"*{value(text, 300)}*"
+    return f"*{value(text, 300) or wording.NOTHING}*"
 
 
 def _header(text: str) -> Json:

@@ -8,6 +8,8 @@ from notifiers.slack.mrkdwn import ELLIPSIS, clusters
 
 def width(text: str) -> int:
     """Columns that a text takes on a terminal."""
+    if text.isascii():  # most texts are, and this is asked of every cell
+        return len(text)
     return sum(map(_width, clusters(text)))
 
 

@@ -28,6 +28,8 @@ from schemas.report import (
 )
 
 _MOST_IDS = 12
+#: Letters of a value that a narrow tile shows in large ones.
+_LONG_VALUE = 8
 
 
 def to_html(report: Report, *, for_mail: bool = False) -> str:
@@ -213,7 +215,9 @@ class _Page:
 
     def tile(self, figure: Figure) -> Iterator[str]:
         yield self.tag("p", "tile-label", own(figure.label))
-        yield self.tag("p", "tile-value", self.marked(figure.shown, wording.tone_of(figure)))
+        classes = "tile-value" + (" tile-long" if len(figure.shown) > _LONG_VALUE else "")
+        classes += " beside" if svg.spark(figure) else ""
+        yield self.tag("p", classes, self.marked(figure.shown, wording.tone_of(figure)))
         if said := [wording.target(figure) and f"target {wording.target(figure)}",
                     wording.about(figure)]:  # fmt: skip
             yield from (self.tag("p", "tile-note", own(line)) for line in said if line)

@@ -56,7 +56,7 @@ def _lines(report: Report) -> Iterator[str]:
         for definition, figures in found.items():
             ids = ", ".join(escaped(figure.id) for figure in figures)
             labels = escaped(wording.labels(figures))
-            yield f"- **{labels}**: {escaped(definition)} <sub>{ids}</sub>"
+            yield f"- {_bold(labels)}: {escaped(definition)} <sub>{ids}</sub>"
         yield from ("", escaped(wording.EXPLAIN))
     if said := list(wording.provenance(report)):
         yield from ("", f"## {wording.NOTES}", "")
@@ -80,7 +80,7 @@ def _figures(figures: Iterable[Figure]) -> Iterator[str]:
     rows = [
         (
             escaped(figure.label),
-            f"**{_marked(figure.shown, wording.tone_of(figure))}**",
+            _bold(_marked(figure.shown, wording.tone_of(figure))),
             escaped(wording.target(figure)),
             escaped(wording.about(figure)),
             escaped(wording.before(figure)),
@@ -96,7 +96,7 @@ def _chart(chart: Chart) -> Iterator[str]:
     lines = chart_lines(chart, _CHART_COLUMNS)
     longest = max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0)
     fence = "`" * max(3, longest + 1)
-    yield from ("", f"**{escaped(chart.title)}**", "", f"{fence}text", *lines, fence)
+    yield from ("", _bold(escaped(chart.title)), "", f"{fence}text", *lines, fence)
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -119,6 +119,10 @@ def _grid(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) ->
 
 def _escaped(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
     return ([escaped(cell) for cell in row] for row in rows)
+
+
+def _bold(text: str) -> str:
+    return f"**{text or wording.NOTHING}**"  # four asterisks alone would be a line across
 
 
 def _marked(text: str, tone: Tone) -> str:

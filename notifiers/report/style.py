@@ -61,6 +61,7 @@ STYLES = {
     "tile-watch": "border-top-color:$watch",
     "tile-label": "margin:0;font-size:12px;color:$soft",
     "tile-value": "margin:1px 0 0;font-size:22px;line-height:1.25;font-weight:600;color:$ink",
+    "tile-long": "font-size:16px",
     "tile-note": "margin:0;font-size:12px;color:$soft",
     "grid": "width:100%;border-collapse:collapse;font-size:13px;color:$ink",
     "head": "padding:5px 14px 4px 0;border-bottom:1px solid $soft;font-size:12px;font-weight:600;"
@@ -81,13 +82,13 @@ _BROWSER = """
 .mark{font-weight:700}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:10px;margin:12px 0 0}
 .tile{position:relative;min-width:0}
-.tile-value{padding-right:62px}
+.beside{padding-right:62px}
 .spark{position:absolute;right:12px;top:34px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:20px 32px;margin:16px 0 0}
 .chart{margin:0;min-width:0}
 .chart>svg{display:block;margin:8px 0 0}
 .keys{margin:6px 0 0;line-height:1.6}
-.key{display:inline-block}
+.key{display:inline-block;max-width:calc(100% - 14px);overflow-wrap:anywhere}
 .key svg,.spark svg{display:inline-block;vertical-align:-1px}
 .numbers{margin:4px 0 0;font-size:12px;color:$soft}
 .numbers summary{cursor:pointer}
@@ -114,7 +115,7 @@ svg .target-tick{stroke:$ink;stroke-width:2}
 svg .track{fill:$band}
 svg .seam{stroke:$paper;stroke-width:1}
 svg .hatch{stroke:$paper;stroke-width:1.5}
-@media (max-width:600px){.page{padding:18px 16px 26px}.title{font-size:22px}.tiles{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}.tile-value{padding-right:0}.spark{position:static;display:block;margin:5px 0 0}}
+@media (max-width:600px){.page{padding:18px 16px 26px}.title{font-size:22px}.tiles{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}.beside{padding-right:0}.spark{position:static;display:block;margin:5px 0 0}}
 @media print{.body{background:none;font-size:10pt}.page{max-width:none;padding:0;min-height:0}.tile,.chart,.line,tr{break-inside:avoid}.heading,.name{break-after:avoid}.numbers{display:none}.scroll{overflow:visible}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}@page{margin:16mm 14mm}}
 """.replace("SANS", _SANS)  # noqa: E501 - one rule a line
 

@@ -23,6 +23,7 @@ _PLOT_TOP, _PLOT_HEIGHT, _BELOW = 18, 128, 22
 _BAR_ROW, _BAR_HEIGHT = 33, 10
 #: Letters that fit beside each other on the narrowest page.
 _LETTERS = 44
+_SHORT_TICK = 5
 _MOST_MARKED = 16
 _MOST_TOTALS = 7
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
@@ -268,13 +269,17 @@ def _y(scale: Scale, value: Decimal) -> float:
 def _ruled(chart: Chart, scale: Scale) -> Iterator[str]:
     """Lines across with their numbers, and the target."""
     sign = " %" if chart.unit is Unit.PERCENT else ""
-    for tick in scale.ticks:
+    shown = [number(tick) + sign for tick in scale.ticks]
+    # Beside the lines where that has room on the narrowest page, else at the edge.
+    is_short = max(map(width, shown)) <= _SHORT_TICK
+    place, anchor = (f"{_PLOT + 1.5}%", "start") if is_short else ("100%", "end")
+    for tick, text in zip(scale.ticks, shown, strict=True):
         y = _y(scale, tick)
         look = "zero" if tick == 0 else "ruled"
         yield f'<line x1="0" x2="{_PLOT}%" y1="{y:.1f}" y2="{y:.1f}" class="{look}"/>'
         yield (
-            f'<text x="100%" y="{y + 4:.1f}" text-anchor="end" class="axis">'
-            f"{escape(number(tick) + sign)}</text>"
+            f'<text x="{place}" y="{y + 4:.1f}" text-anchor="{anchor}" class="axis">'
+            f"{escape(text)}</text>"
         )
     if chart.target is not None:
         y = _y(scale, chart.target)
