@@ -1,4 +1,4 @@
-"""Whether people can be reached: what tests of their routes have shown, kept in the store.
+"""Whether people can be reached: what tests and deliveries have shown, kept in the store.
 
 A proof is for one route of one person as the directory has it: another address, channel or url
 is another route, and not proved by what the former has shown.
@@ -21,14 +21,14 @@ _KEY = "reached|"
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What the latest test of a route has shown."""
+    """What the latest test of a route, or delivery over it, has shown."""
 
     at: int
     """When, as an instant."""
     failure: str | None = None
     """Why it did not get through; None when it did."""
     reached_at: int | None = None
-    """When a test last got through."""
+    """When a message last got through."""
 
 
 class Standing(StrEnum):
@@ -76,7 +76,7 @@ def _key(person: str, route: Route) -> str:
 
 
 def read_proof(tx: Transaction, person: str, route: Route) -> Proof | None:
-    """What the latest test of a route has shown; None when there was none."""
+    """What was last shown about a route; None when nothing was."""
     stored = tx.setting(_key(person, route))
     return None if stored is None else msgspec.json.decode(stored, type=Proof)
 
@@ -84,7 +84,7 @@ def read_proof(tx: Transaction, person: str, route: Route) -> Proof | None:
 def keep_proof(
     tx: Transaction, person: str, route: Route, at: Instant, failure: str | None
 ) -> None:
-    """Record what a test of a route has shown; `failure` is None when it got through."""
+    """Record what a message over a route has shown; `failure` is None when it got through."""
     before = read_proof(tx, person, route)
     last = before.reached_at if before is not None else None
     reached = at if failure is None else last

@@ -28,6 +28,7 @@ from detente.channels import open_channels
 from detente.disruptions import Disruptions
 from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.occupancy import Address, publish, withdraw
+from detente.reachability import keep_proof
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
@@ -126,6 +127,7 @@ class Service:
                 self._embedded.knowledge.house,
                 self._notifiers(session),
                 SystemRandom(),
+                keep_proof=keep_proof,
             )
             self._read_tokens()
             check_binding(self._host, self._tokens)

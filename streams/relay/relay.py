@@ -35,6 +35,7 @@ from streams.relay.history import NOBODY, History, Progress, key_of, place_of
 from streams.relay.house import House
 from streams.relay.letters import Job, Letter, compose, grouped, route_name
 from streams.relay.overtaken import overtaken
+from streams.relay.proofs import KeepProof, Proofs
 from streams.relay.reasons import Reason
 from streams.relay.windows import Windows
 from streams.store import (
@@ -131,7 +132,7 @@ class Relay:
 
     `house` gives the policy and directory of the moment, `reports` the content of stored reports.
     `random` jitters the back-off. With `notify` false nothing leaves: every effect is marked as
-    dropped, for replays.
+    dropped, for replays. `keep_proof` records what deliveries show about routes.
     """
 
     def __init__(  # noqa: PLR0913 - each one is something that telling depends on
@@ -144,6 +145,7 @@ class Relay:
         *,
         backoff: Backoff | None = None,
         reports: Reports = no_reports,
+        keep_proof: KeepProof | None = None,
         notify: bool = True,
         shift: Shift | None = None,
     ) -> None:
@@ -154,6 +156,7 @@ class Relay:
         self._random = random
         self._backoff = backoff or Backoff()
         self._reports = reports
+        self._proofs = Proofs(keep_proof)
         self._notify = notify
         self._shift = shift
         self._leased_until = Instant(0)
@@ -546,6 +549,7 @@ class Relay:
                     report.sent += 1
                     report.reminded += job.reminder > 0
                     report.bundled += letter.bundle_id is not None
+                    self._proofs.note(job.person, route, work.now, None)
                     detail = job.how_found(work.addressed)
                     self._add(job, letter.status, detail, letter, work, reference)
             case Retry(_, int() as after, own_turn=True):
@@ -566,12 +570,14 @@ class Relay:
                     elif letter.is_silent:
                         self._end_silently(letter, work, report)
                     else:
+                        self._proofs.note(job.person, route, work.now, reason)
                         self._add(
                             job, _Status.GIVEN_UP, f"last of too many: {reason}", letter, work
                         )
             case Failed(reason):
                 report.failed += 1
                 for job in letter.jobs:
+                    self._proofs.note(job.person, route, work.now, reason)
                     status = _Status.FAILED if letter.is_silent else _Status.GIVEN_UP
                     self._add(job, status, reason, letter, work)
                 if letter.is_silent:
@@ -593,6 +599,7 @@ class Relay:
         for job, row in zip(letter.jobs, told, strict=True):
             report.sent += 1
             report.reminded += job.reminder > 0
+            self._proofs.note(job.person, job.route, work.now, None)
             detail = f"stands where {work.house.name(row.person)} was told"
             self._add(job, letter.status, detail, letter, work, row.reference)
 
@@ -737,10 +744,12 @@ class Relay:
 
     async def _store(self, rows: list[DeliveryRow], entries: list[OutboxEntry]) -> None:
         name = None if self._shift is None else self._shift.name
+        proofs = self._proofs.take()
 
         def work(tx: Transaction) -> None:
             tx.update_outbox(entries, name)
             tx.insert_deliveries(rows)
+            self._proofs.write(tx, proofs)
 
         await self._write(work)
 

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,8 +15,16 @@ from click.testing import CliRunner, Result
 
 from detente.cli import cli
 from detente.embedded import open_embedded
+from detente.reachability import keep_proof
 from detente.settings import Settings
-from schemas.time import DAY, Instant, to_instant
+from notifiers.memory import MemoryNotifier
+from notifiers.notifier import Failed, Outcome, Retry, Sent
+from rules.decision import Changes
+from rules.effects import report_effect
+from rules.recipients import PERSON
+from schemas.time import DAY, HOUR, Instant, to_instant
+from streams.relay import Relay
+from streams.store import Transaction
 
 MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
 POLICY = """
@@ -110,6 +119,8 @@ class House:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.now = MONDAY
+        self.written = 0
+        """How many proofs the relay has kept."""
         (folder / "policy.yaml").write_text(POLICY)
         self.directory = folder / "directory.yaml"
         self.directory.write_text(DIRECTORY)
@@ -131,6 +142,35 @@ class House:
         )
         with open_embedded(settings, self.now):
             pass
+
+    def tell(self, person: str, *outcomes: Outcome) -> None:
+        """The relay tells somebody something for each outcome, and that is what comes of it."""
+        folder = self.directory.parent
+        settings = Settings(
+            self._env["DETENTE_DB"], "127.0.0.1", 0, folder / "policy.yaml", self.directory
+        )
+        notifier = MemoryNotifier()
+        notifier.outcomes.extend(outcomes)
+
+        def keep(*proof: Any) -> None:
+            self.written += 1
+            keep_proof(*proof)
+
+        with open_embedded(settings, self.now) as embedded:
+
+            async def write(work: Callable[[Transaction], None]) -> None:
+                with embedded.store.transaction() as tx:
+                    work(tx)
+
+            relay = Relay(
+                embedded.store.reading, write, embedded.knowledge.house, {"email": notifier},
+                Random(1), keep_proof=keep,
+            )  # fmt: skip
+            with embedded.store.transaction() as tx:
+                steps = [f"test {n} at {self.now}" for n in range(len(outcomes))]
+                effects = [report_effect(step, PERSON + person, self.now, step) for step in steps]
+                tx.write(Changes(effects=effects))
+            asyncio.run(relay.run_once(self.now))
 
     def run(self, *args: str, code: int = 0) -> Result:
         result = CliRunner(env=self._env).invoke(cli, list(args), obj=lambda: self.now)
@@ -198,6 +238,25 @@ def test_a_proof_grows_stale_and_is_for_one_address(house: House, mailbox: Mailb
     house.directory.write_text(DIRECTORY.replace("claire@", "c.dubois@"))
     house.take_over()
     assert house.standings()["claire 1 email c.dubois@example.com"] == "never proved"
+
+
+def test_a_real_delivery_counts_as_a_test_does(house: House) -> None:
+    name = "claire 1 email claire@example.com"
+    house.tell("claire", Failed("the mail server refuses the address"))
+    assert house.standings()[name] == "failed"
+    house.now = Instant(MONDAY + DAY)
+    house.tell("claire", Sent())
+    assert house.standings()[name] == "proved"
+    house.now = Instant(MONDAY + DAY + 2 * HOUR)
+    house.tell("claire", Retry("no answer in time"))  # it may have been a bad moment
+    assert house.standings()[name] == "proved"
+
+
+def test_what_was_proved_within_the_hour_is_not_written_again(house: House) -> None:
+    house.tell("claire", Sent(), Sent())
+    [route] = [one for one in house.reachability()["routes"] if one["person"] == "claire"]
+    assert route["reached_at"] == "2026-11-02T09:00:00Z"
+    assert house.written == 1
 
 
 def test_what_cannot_be_tried_is_said(house: House) -> None:
