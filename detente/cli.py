@@ -54,6 +54,7 @@ _PROMISES = {
         "touchpoints", "touchpoints", "Show the sessions that partners are promised."
     ),
     "evidence": _Entry("evidence", "evidence", "Print what a partner may be told of a case."),
+    "digest": _Entry("digest", "digest", "Show how a week went with all partners."),
     "scorecard": _Entry("scorecard", "scorecard", "Show how a month went with a partner."),
 }
 _OPERATIONS = {

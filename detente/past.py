@@ -15,6 +15,7 @@ from detente.output import RefusedError, UnreachableError, remark, say, shown
 from rules.decision import State
 from rules.policy import PolicyHistory
 from schemas.time import Instant, iso
+from streams.digests import REPLAYED
 from streams.records import Record
 from streams.replay import Replay, Tally
 from streams.sorting import sort_records
@@ -38,6 +39,14 @@ def relive(
     """
     replay = Replay(store, knowledge.policies, knowledge.recipients, tell=False)
     return replay.run(sort_records(shows.reading(records)), until, shows.taking)
+
+
+def note_time(store: Store, until: Instant | None) -> None:
+    """Note up to when a replay let time go on: its reports know nothing later."""
+    with store.transaction() as tx:
+        stopped = [feed.last_event_at for feed in tx.feeds().values()]
+        stopped += [until] if until is not None else []
+        tx.put_setting(REPLAYED, str(max(stopped, default=0)))
 
 
 @contextmanager

@@ -102,8 +102,8 @@ class Instance:
     recorded_at: int | None
     retroactive: bool
     reason: str
-    spent: int
-    """Counted microseconds until it stopped; 0 before."""
+    spent: int | None
+    """Counted microseconds until it was done, in time or late; None if it never was."""
     asked_again: int
     excused_by: str | None
     excused_at: int | None
@@ -240,7 +240,7 @@ def _instance(clock: Clock, world: World) -> Instance:
         clock.recorded_at,
         clock.retroactive,
         clock.reason,
-        0 if clock.stopped_at is None else clock.spent,
+        clock.spent if _was_done(clock) else None,
         len(clock.asked_again),
         None if excuse is None else excuse.approver,
         None if excuse is None else excuse.at,
@@ -248,6 +248,16 @@ def _instance(clock: Clock, world: World) -> Instance:
         excuse is not None and excuse.by_holder,
         tuple(_pauses(clock)),
     )
+
+
+def _was_done(clock: Clock) -> bool:
+    """Whether what was owed came, and not only ceased to be owed: then there is a reason."""
+    over = (ClockState.CANCELLED, ClockState.NOT_APPLICABLE)
+    return clock.stopped_at is not None and clock.state not in over and not _reason(clock)
+
+
+def _reason(clock: Clock) -> str:
+    return "" if clock.excuse is not None else clock.reason
 
 
 def _falls_at(clock: Clock, entered: Entered) -> int | None:
@@ -431,8 +441,7 @@ def _look_again_at(
     ahead += [max(step.at, step.decided_at) for step in steps]
     if kind is Kind.TOUCHPOINTS:
         ahead += _touchpoints_ahead(key, document, world, as_of, since)
-    if kind is Kind.TOUCHPOINTS or any(clock.stopped_at is None for clock in clocks):
-        ahead += world.recipients.tier_starts(partner_id)
+    ahead += world.recipients.tier_starts(partner_id)
     if kind is Kind.TICKET:
         # On a grid, the next update is owed from the moment at which this one falls due.
         ahead += [

@@ -136,7 +136,8 @@ class Ledger:
         _, partner_id, _ = split_key(key)
         zone = self._world.zone(partner_id)
         times = [effective_at(c, zone) for c in document.contributions]
-        times += [self._listed[partner_id]] if partner_id in self._listed else []
+        known = (document.since, self._listed.get(partner_id))
+        times += [at for at in known if at is not None]
         return Instant(min(times)) if times else None
 
 

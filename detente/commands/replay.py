@@ -61,6 +61,7 @@ def replay(
     from detente.past import (
         findings,
         in_force,
+        note_time,
         open_past,
         print_findings,
         relive,
@@ -79,6 +80,7 @@ def replay(
             tally = relive(
                 store, in_force(policy, directory), read_inputs(files, mapping), shows, end
             )
+        note_time(store, end)
         document = findings(store, tally)
     document["policy"] = {"file": policy.name, "version": policy.digest}
     warn_of_strangers(document, policy.compiled.default_tier)

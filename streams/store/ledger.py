@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from rules.attainment import Outcome
+from rules.clocks.clock import US
 from rules.decision import Kind, StepKind, StepRow, SubjectRow
 from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
 from rules.subjects import subject_key
@@ -254,7 +255,7 @@ class LedgerQueries(Queries):
         return self._instances(*where)
 
     def latest_breaches(self, after: int, until: int, limit: int) -> list[Instance]:
-        """Breached instances of a period, those that were late for the longest first."""
+        """Promises to partners that a period saw broken, those that were late longest first."""
         c = instance.c
         # As of the period's end, so that the list says the same whenever it is asked for.
         ended = func.coalesce(_least(self, c.stopped_at, until), until)
@@ -262,7 +263,9 @@ class LedgerQueries(Queries):
         return self._instances(
             c.entered.in_([Entered.OPEN, Entered.BREACHED]),
             c.falls_at > after,
-            c.falls_at < until,
+            c.falls_at <= until,
+            c.escalation_tier == "",
+            c.owed_by == US,
             order=(late, *(c[name] for name in _NAME)),
             limit=limit,
         )
@@ -284,6 +287,32 @@ class LedgerQueries(Queries):
             if row_name(row) in wanted
             and row.entered is not Entered.NEVER_RAN
             and (row.left_at is None or row.left_at > at)
+        ]
+
+    def stopped_between(self, metric: str, after: int, until: int) -> list[Instance]:
+        """Instances of a metric that were done in a period, in time or late."""
+        c = instance.c
+        return self._instances(
+            c.metric == metric, c.stopped_at > after, c.stopped_at <= until, c.spent.is_not(None)
+        )
+
+    def going_on(self, metric: str, at: int) -> list[Instance]:
+        """Instances of a metric that had not stopped at an instant, late ones included."""
+        c = instance.c
+        return self._instances(
+            c.metric == metric,
+            or_(c.stopped_at.is_(None), c.stopped_at > at),
+            c.started_at <= at,
+            c.entered.not_in((Entered.CANCELLED, Entered.NEVER_RAN)),
+        )
+
+    def pauses_between(self, after: int, until: int) -> list[tuple[Instance, Pause]]:
+        """Pauses that began in a period, with what they paused."""
+        p = pause.c
+        query = select(p.subject).where(p.started_at > after, p.started_at <= until).distinct()
+        found = self.instances_of(set(self.connection.execute(query).scalars()))
+        return [
+            (row, stop) for row in found for stop in row.pauses if after < stop.started_at <= until
         ]
 
     def open_at(self, at: int) -> list[Instance]:
@@ -327,6 +356,21 @@ class LedgerQueries(Queries):
         c = escalation.c
         query = select(escalation).where(*where).order_by(c.asked_at, c.subject, c.n)
         return [Escalation(**row) for row in self.connection.execute(query).mappings()]
+
+    def openings(self, after: int, until: int) -> Counter[tuple[str, str]]:
+        """(partner, rules) to how many cases were opened in a period and stand."""
+        c = escalation.c
+        query = (
+            select(c.partner_id, c.rule, func.count())
+            .where(
+                c.asked_at > after,
+                c.asked_at <= until,
+                c.cause == StepKind.OPENED,
+                c.retracted.is_(False),
+            )
+            .group_by(c.partner_id, c.rule)
+        )
+        return Counter({(who, rule): n for who, rule, n in self.connection.execute(query)})
 
     def steps_between(self, kinds: Collection[StepKind], after: int, until: int) -> list[StepRow]:
         """Steps of these kinds that stand and happened in a period, the oldest first."""
@@ -384,13 +428,13 @@ class LedgerQueries(Queries):
         return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
 
     def spent(self, metric: str, after: int, until: int) -> Iterator[tuple[str, str, int]]:
-        """(partner tier, escalation tier, counted microseconds) of what stopped in a period."""
+        """(partner tier, escalation tier, counted microseconds) of what was done in a period."""
         c = instance.c
         query = select(c.partner_tier, c.escalation_tier, c.spent).where(
             c.metric == metric,
             c.stopped_at > after,
             c.stopped_at <= until,
-            c.entered.in_([Entered.MET, Entered.BREACHED, Entered.EXCUSED]),
+            c.spent.is_not(None),
         )
         yield from self.connection.execute(query).tuples()
 

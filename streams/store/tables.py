@@ -402,7 +402,7 @@ instance = Table(
     Column("recorded_at", Moment),
     Column("retroactive", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("spent", BigInteger, nullable=False),
+    Column("spent", BigInteger),
     Column("asked_again", Integer, nullable=False),
     Column("excused_by", Text),
     Column("excused_at", Moment),

@@ -75,7 +75,7 @@ def _ledger() -> None:
         _column("recorded_at", sa.BigInteger(), empty=True),
         _column("retroactive", sa.Boolean()),
         _column("reason"),
-        _column("spent", sa.BigInteger()),
+        _column("spent", sa.BigInteger(), empty=True),
         _column("asked_again", sa.Integer()),
         _column("excused_by", empty=True),
         _column("excused_at", sa.BigInteger(), empty=True),

@@ -1,0 +1,203 @@
+"""`detente digest`: the weekly digest, as it was issued or as it would be now."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detente.clock_lists import world_of
+from detente.desk import Desk, open_desk
+from detente.output import (
+    RefusedError,
+    is_terminal,
+    print_json,
+    print_table,
+    progress_bar,
+    remark,
+    say,
+    shown,
+)
+from detente.report_formats import Format, rendered
+from detente.settings import db_option
+from rules.digest.digest import Digest
+from rules.digest.period import Days, read_period, week_at
+from schemas.documents import closest
+from schemas.report import Report
+from schemas.time import Instant
+from streams.digests import Digests, Issued, PeriodError
+
+#: Columns of rows that are shown first, where they have them; the rest stands in `--json`.
+_FIRST = ("name", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked", "at",
+          "acknowledged", "stopped", "late_seconds", "counted_seconds", "role", "holder",
+          "excused_by", "actor", "summary", "question")  # fmt: skip
+#: Names of figures that a message lists.
+_NAMED = 12
+
+
+@click.command()
+@click.option("--week", metavar="WEEK", help="E.g. 2026-W47.  [default: the last that is over]")
+@click.option("--year", metavar="YEAR", help="A whole year instead of a week: 2026.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(Format), case_sensitive=False),
+    default=Format.TERMINAL,
+    show_default=True,
+    help="What to print.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", metavar="FILE", help="Write it to a file.")
+@click.option("--explain", "figure", metavar="FIGURE", help="List the rows behind a figure.")
+@click.option("--issue", "freeze", is_flag=True, help="Freeze it: it never changes again.")
+@click.option("--restate", is_flag=True, help="Issue it anew if later events have changed it.")
+@click.option(
+    "--number", type=click.IntRange(min=1), metavar="N", help="An issue other than the newest."
+)
+@click.option("--draft", is_flag=True, help="As it would be now, though it has been issued.")
+@db_option
+def digest(  # noqa: PLR0913 - the options of a command
+    *,
+    week: str | None,
+    year: str | None,
+    form: str,
+    as_json: bool,
+    output: str | None,
+    figure: str | None,
+    freeze: bool,
+    restate: bool,
+    number: int | None,
+    draft: bool,
+    db: str | None,
+) -> None:
+    """Show the digest of a week: promises kept and broken, escalations, what needs a decision.
+
+    A week that was issued is shown as it was issued; any other is a draft, as known now.
+    docs/digest.md says what each figure means.
+
+    \b
+    The week before:        detente digest
+    What is behind it:      detente digest --explain breaches/all
+    A page for a browser:   detente digest --week 2026-W47 --format html -o digest.html
+    After late events:      detente digest --week 2026-W47 --restate
+    """
+    wanted = Format.JSON if as_json else Format(form)
+    with open_desk(db) as desk:
+        digests = Digests(desk.store, world_of(desk))
+        period = _period(digests, desk, week, year)
+        try:
+            if freeze or restate:
+                _issue(digests, period, desk.now, restate=restate)
+            report, rows = _find(digests, desk, period, figure, number, draft=draft)
+        except PeriodError as error:
+            raise RefusedError(str(error)) from None
+    if figure is None:
+        _write(rendered(report, wanted, to_file=output is not None), output)
+    else:
+        _explain(report, figure, rows, wanted, output)
+
+
+def _period(digests: Digests, desk: Desk, week: str | None, year: str | None) -> Days:
+    if week is not None and year is not None:
+        raise click.UsageError("--week and --year are about different periods; give one of them")
+    zone = digests.ledger.zone
+    if week is None and year is None:
+        return week_at(digests.now(desk.now), zone).shifted(-1)
+    option = "--week" if year is None else "--year"
+    try:
+        found = read_period(week or year or "", zone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+    if found.is_week != (option == "--week"):
+        raise click.BadParameter(
+            f"{found.key} is a {'week' if found.is_week else 'year'}", param_hint=option
+        )
+    return found
+
+
+def _issue(digests: Digests, period: Days, now: Instant, *, restate: bool) -> None:
+    if not period.is_week:
+        raise RefusedError("weeks are issued; a year can be looked at")
+    before = digests.issued(period.key)
+    if restate and before is None:
+        raise RefusedError(f"{period.key} has not been issued; --issue does that")
+    issued = digests.issue(period, now, restate=restate)
+    if issued is not None:
+        what = "Issued" if issued.report.issue == 1 else f"Restated (issue {issued.report.issue})"
+        remark(f"{what}: {period.key}, SHA-256 {issued.hash}")
+    elif restate:
+        remark(f"Nothing that came later changes a figure of {period.key}; it stays as it is.")
+    else:
+        remark(f"{period.key} was issued before and stays as it is; --restate issues it anew.")
+
+
+def _find(
+    digests: Digests, desk: Desk, period: Days, figure: str | None, number: int | None,
+    *, draft: bool,
+) -> tuple[Report, Sequence[Mapping[str, Any]]]:  # fmt: skip
+    issued = None if draft else digests.issued(period.key, number)
+    if issued is None and number is not None:
+        raise RefusedError(f"{period.key} has no issue {number}")
+    if issued is not None:
+        return issued.report, _frozen(issued, figure)
+    made = _drafted(digests, period, desk.now)
+    if figure is None or figure not in made.questions:
+        return made.report, ()
+    return made.report, digests.explain(period, desk.now, made, figure).of(figure)
+
+
+def _frozen(issued: Issued, figure: str | None) -> Sequence[Mapping[str, Any]]:
+    if figure is None or figure not in issued.evidence.questions:
+        return ()
+    return issued.evidence.of(figure)
+
+
+def _drafted(digests: Digests, period: Days, now: Instant) -> Digest:
+    if not is_terminal(err=True):
+        return digests.draft(period, now)
+    with progress_bar() as bar:
+        waiting = digests.ledger.waiting(digests.now(now))
+        task = bar.add_task("Bringing the ledger up to date", total=waiting)
+        return digests.draft(period, now, lambda posted: bar.advance(task, posted))
+
+
+def _explain(
+    report: Report,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    form: Format,
+    output: str | None,
+) -> None:
+    figure = report.figure(name)
+    if figure is None:
+        names = [each.id for each in report.all_figures()]
+        near = closest(name, names)
+        listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        raise RefusedError(
+            f"this digest has no figure {shown(name)}.{near or f' It has: {listed}'}"
+        )
+    if form is Format.JSON:
+        document = {"figure": figure.model_dump(mode="json"), "rows": list(rows)}
+        if output is None:
+            print_json(document)
+        else:
+            _write(json.dumps(document, indent=2, ensure_ascii=False) + "\n", output)
+        return
+    say(f"{figure.label}: {figure.shown}")
+    say(figure.definition)
+    heads = [head for head in _FIRST if any(row.get(head) not in (None, "") for row in rows)]
+    print_table(heads, [[row.get(head) for head in heads] for row in rows], empty="No row.")
+    issue = f"issue {report.issue}" if report.issue else "a draft"
+    say(f"{len(rows):,} rows, of {issue}.")
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        say(text.removesuffix("\n"))
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RefusedError(f"{output} cannot be written: {error.strerror}") from None
+    remark(f"Written to {output}.")

@@ -1,0 +1,61 @@
+"""Breaches: which promises were broken, towards whom, how late, and whose they were to keep."""
+
+from rules.deadlines import in_words
+from rules.digest.material import Material
+from rules.digest.sheet import Sheet, columns, said, table, words
+from rules.ledger import Instance
+from rules.subjects import split_key
+from schemas.report import Cell, Section, Tone
+from schemas.time import local_text
+
+#: How many of them a digest lists.
+LISTED = 25
+
+
+def breach_section(m: Material, sheet: Sheet) -> Section:
+    """Promises to partners that were broken, the longest overdue first."""
+    broken = sheet.figures["breaches/all"].n or 0
+    rows = [_row(m, row) for row in m.breaches[:LISTED]]
+    more = broken - len(rows)
+    note = "Late until it was kept, or until the end of the period if it was open then."
+    if more > 0:
+        note += f" {more:,} more are behind the figure breaches/all."
+    return Section(
+        id="breaches",
+        title="Broken promises",
+        tables=(
+            table(
+                "Longest overdue first",
+                columns(
+                    "partner", "tier", "promise", "about", "due", "late", "whose", "remarks",
+                ),
+                rows,
+                "No promise to a partner was broken.",
+                note,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _row(m: Material, row: Instance) -> tuple[Cell, ...]:
+    assert row.falls_at is not None, "what is broken had a deadline"
+    kind, _, name = split_key(row.subject)
+    open_still = row.stopped_at is None or row.stopped_at > m.until
+    whose = words(row.role)
+    if m.names.name_people and row.holder != row.role:
+        whose = f"{m.names.person(row.holder)} ({whose})"
+    remarks = [f"open when the {'week' if m.period.is_week else 'period'} ended"] * open_still
+    if row.asked_again:
+        remarks.append("partner asked again")
+    if row.retroactive:
+        remarks.append("late already when its terms came")
+    return (
+        said(m.names.partner(row.partner_id)),
+        said(row.partner_tier),
+        said(words(row.metric)),
+        said(f"{kind} {name}" if name else "touchpoints"),
+        said(local_text(row.falls_at, m.period.zone)),
+        said(in_words(row.late_at(m.until)), Tone.BAD),
+        said(whose),
+        said("; ".join(remarks)),
+    )
