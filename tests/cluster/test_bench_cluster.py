@@ -1,4 +1,4 @@
-"""The comparison with the cluster's peers runs and prints its table; its figures are nobody's test."""
+"""The comparison with the peers runs and prints its table; its figures are no test of anything."""
 
 from benchmarks.__main__ import table
 from benchmarks.cluster.__main__ import PARTS, PEERS, lines, measure
