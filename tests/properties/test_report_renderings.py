@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -26,11 +26,15 @@ from tests.fakes.slack.limits import ALL_TEXT, texts_of
 from tests.page import Page
 from tests.properties.reports import reports
 
+#: A report is large and takes long to make up.
+few = settings(max_examples=settings().max_examples // 2)
+
 
 def figures_of(report: Report) -> set[str]:
     return {plain(figure.shown) for figure in report.all_figures()}
 
 
+@few
 @given(reports(), st.integers(20, 120))
 def test_text_keeps_to_its_columns_commands_no_terminal_and_shows_every_figure(
     report: Report, columns: int
@@ -44,6 +48,7 @@ def test_text_keeps_to_its_columns_commands_no_terminal_and_shows_every_figure(
     assert not [shown for shown in figures_of(report) if shown not in wide]
 
 
+@few
 @given(reports())
 def test_pages_are_well_formed_and_show_every_figure(report: Report) -> None:
     for source in (to_html(report), to_html(report, for_mail=True)):
@@ -51,6 +56,7 @@ def test_pages_are_well_formed_and_show_every_figure(report: Report) -> None:
         assert not [shown for shown in figures_of(report) if shown not in page.text]
 
 
+@few
 @given(reports())
 def test_markdown_has_no_markup_but_its_own_and_shows_every_figure(report: Report) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(to_markdown(report))
@@ -67,6 +73,7 @@ def test_markdown_has_no_markup_but_its_own_and_shows_every_figure(report: Repor
     assert not [figure for figure in figures_of(report) if figure not in shown]
 
 
+@few
 @given(reports())
 def test_messages_keep_to_slacks_limits_and_show_every_figure(report: Report) -> None:
     messages = to_blocks(report)
@@ -91,6 +98,7 @@ def marked_up(node: Any) -> Iterator[str]:
             yield from marked_up(value)
 
 
+@few
 @given(reports(), st.sets(st.sampled_from(Visibility)))
 def test_a_version_has_what_its_readers_may_see_and_nothing_else(
     report: Report, classes: set[Visibility]
