@@ -30,7 +30,6 @@ from pydantic import ValidationError
 from notifiers import render
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
-from notifiers.report_message import RenderedReport
 from schemas.directory import EmailRoute, Route
 from schemas.time import to_datetime
 
@@ -295,11 +294,12 @@ def compose(
     # Not 8bit: not every server on the way can take it.
     mail.set_content(_text(message, base_url), cte="quoted-printable")
     report = message.entries[0].report
-    page = _html(message, base_url) if report is None else _report_page(message, report)
+    page = _html(message, base_url) if report is None else _report_page(message, report.mail)
     mail.add_alternative(page, subtype="html", cte="quoted-printable")
     if report is not None:
-        # Many mail programs show no drawings inside a mail; a browser shows them in the file.
-        mail.add_attachment(page, subtype="html", cte="base64", filename=_file(message.entries[0]))
+        # Mail programs show no drawings inside a mail; a browser shows them in the file.
+        drawn, name = _report_page(message, report.html), _file(message.entries[0])
+        mail.add_attachment(drawn, subtype="html", cte="base64", filename=name)
     return mail
 
 
@@ -360,12 +360,12 @@ def _html(message: Message, base_url: str | None) -> str:
     )
 
 
-def _report_page(message: Message, report: RenderedReport) -> str:
-    """The report's own page, with what this reader must know before it."""
+def _report_page(message: Message, page: str) -> str:
+    """A report's own page, with what this reader must know before it."""
     remarks = "".join(f"<p>{_own(remark)}</p>" for remark in render.remarks(message))
-    start = re.search(r"<body\b[^>]*>", report.html)
+    start = re.search(r"<body\b[^>]*>", page)
     place = 0 if start is None else start.end()
-    return report.html[:place] + remarks + report.html[place:]
+    return page[:place] + remarks + page[place:]
 
 
 def _file(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """A report on its way to people: the same content, ready for each route.
 
-Who renders a report knows no route, and a route knows no report: between them stand these four
+Who renders a report knows no route, and a route knows no report: between them stand these
 variants. An effect names a stored report, and the relay asks for its content when it sends.
 """
 
@@ -25,8 +25,11 @@ class RenderedReport:
     """For a terminal, and beside the HTML in a mail."""
     html: str
     """A whole page, with its charts inside: no script, nothing that is loaded from elsewhere."""
-    blocks: Sequence[dict[str, Any]]
-    """Slack's blocks, in order, as many as it takes: the notifier posts 50 in one message."""
+    mail: str
+    """The page as mail programs show it, which drop drawings and much of style sheets."""
+    messages: Sequence[Sequence[dict[str, Any]]]
+    """Slack's blocks, message by message, each within Slack's limits. The first, which has room
+    for a block more, stands alone; the others go into its thread."""
     document: dict[str, Any]
     """For programs: what JSON can say."""
 

@@ -11,13 +11,14 @@ from notifiers.report import wording
 from notifiers.report.text import aligned
 from notifiers.report.text_charts import chart_lines
 from notifiers.report.wording import MARKS
+from notifiers.slack.blocks import MOST_BLOCKS
 from notifiers.slack.mrkdwn import cut, literal, size, value
 from schemas.report import Cell, Chart, Figure, Report, Section, Table, Tone
 
 Json = dict[str, Any]
 
-#: What Slack takes in one message: blocks, and characters of all texts (13,200) with some to spare.
-MOST_BLOCKS, MOST_TEXT = 50, 12_000
+#: Characters of all texts in one message: Slack takes 13,200, and a reader's remark may be added.
+MOST_TEXT = 12_000
 #: Of one section, of its fields, of a header.
 _SECTION, _FIELDS, _HEADER = 2_900, 10, 150
 #: Of the sections, so many are named in the summary.

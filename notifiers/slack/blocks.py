@@ -165,8 +165,8 @@ def report_messages(message: Message, report: RenderedReport) -> list[Rendered]:
     """A report as one message and, where it is long, what follows in its thread."""
     title = _title(message.entries[0])
     remarks = [value(remark, 1_000) for remark in remarks_of(message)]
-    blocks = [*([_context(remarks)] if remarks else []), *report.blocks]
-    pages = [blocks[n : n + MOST_BLOCKS] for n in range(0, len(blocks), MOST_BLOCKS)] or [[]]
+    first, *others = map(list, report.messages)
+    pages = [[*([_context(remarks)] if remarks else []), *first], *others]
     texts = [_fallback((title, *report.text.splitlines()))]
     texts += [_fallback([f"{title} ({n} of {len(pages)})"]) for n in range(2, len(pages) + 1)]
     return [Rendered(text, page, []) for text, page in zip(texts, pages, strict=True)]
