@@ -103,7 +103,7 @@ def screen_ticket(
         ticket.apply(contribution, last)
     if ticket.urgent():
         return None
-    if ticket.keeps_traits and not any(rule.could(ticket) for rule in rules.rules):
+    if not any(rule.could(view) for view in ticket.views() for rule in rules.rules):
         return Quiet(ticket.began_at, None)
     if rules.categories is None or rules.ages:
         return None

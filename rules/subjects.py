@@ -8,6 +8,7 @@ without a time as its text (the partner's zone says which instant it is when it 
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ def split_key(key: str) -> tuple[Kind, str, str]:
     return Kind(kind), partner_id.replace("%3A", ":").replace("%25", "%"), name
 
 
+@lru_cache(maxsize=10_000)
 def case_id(key: str) -> str:
     """The id of the one case that a subject can have: `C-` and twelve letters of its key's hash."""
     number = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")

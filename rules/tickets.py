@@ -73,10 +73,9 @@ class Ticket(Facts):
             self._found[when] = found
         return found
 
-    @property
-    def keeps_traits(self) -> bool:
-        """Whether its category and severity were always those of now."""
-        return self._clocks.keeps_traits
+    def views(self) -> Iterator[Facts]:
+        """What it was at any time, without what time alone brings."""
+        return (_View(*traits) for traits in self._clocks.traits())
 
     def promises(self, as_of: int) -> list[Clock]:
         """Every instance of a promise, whether a rule asks about it or not, as of an instant."""
@@ -187,6 +186,25 @@ class Ticket(Facts):
         """What the ticket is about, in the words of whoever opened it."""
         opened = self._clocks.opened
         return (opened.summary if opened else None) or self._clocks.category or ""
+
+
+class _View(Facts):
+    """A ticket that is not urgent, with the traits of some instant."""
+
+    __slots__ = ("_category", "_severity")
+
+    def __init__(self, category: str | None, severity: str | None) -> None:
+        self._category = category
+        self._severity = severity
+
+    def categories(self) -> frozenset[str] | None:
+        return None if self._category is None else frozenset((self._category,))
+
+    def severity(self) -> str | None:
+        return self._severity
+
+    def urgent(self) -> bool | None:
+        return False
 
 
 class Disruption(Facts):

@@ -64,7 +64,6 @@ class TicketClocks:
         "_states",
         "_traits",
         "_world",
-        "keeps_traits",
         "key",
         "latest",
         "opened",
@@ -77,8 +76,6 @@ class TicketClocks:
         self.opened: Opened | None = None
         self.opened_at: int | None = None
         self.recorded = 0
-        self.keeps_traits = True
-        """Whether category and severity have never changed once they were known."""
         self.latest = 0
         """The newest effective time that was taken."""
         self._partner_id = partner_id
@@ -109,7 +106,9 @@ class TicketClocks:
                 status, category, severity, *named = c.data
                 actor = named[0] if named else c.source
                 self._states.append((at, status, actor, c.recorded))
-                if category or severity:
+                if (category and category != self.category) or (
+                    severity and severity != self.severity
+                ):
                     self._trait(at, category, severity, c.recorded, actor)
             case "ticket.opened" if self.opened is None:
                 self.opened, self.opened_at = Opened(*c.data), at
@@ -140,9 +139,6 @@ class TicketClocks:
             since, *known, _, _ = self._traits[-1]
             if known == [category, severity]:
                 return
-            self.keeps_traits &= all(
-                old in (None, new) for old, new in zip(known, (category, severity), strict=True)
-            )
             if since == at:
                 self._traits.pop()
         self._traits.append((at, category, severity, recorded, actor))
@@ -164,6 +160,10 @@ class TicketClocks:
     def severity(self) -> str | None:
         """The severity that the ticket has now."""
         return self._traits[-1][2] if self._traits else None
+
+    def traits(self) -> Iterator[tuple[str | None, str | None]]:
+        """Every category and severity that it ever had, together as they were."""
+        return ((category, severity) for _, category, severity, _, _ in self._traits)
 
     @property
     def is_settled(self) -> bool:
