@@ -13,6 +13,9 @@ A crash between sending and recording leads to a second attempt under the same k
 Several relays can work at one store (`Shift`): each leases what it is about to tell, and with it
 the case. A relay that was frozen for longer than its lease finds that others went on, and writes
 nothing. Bundles and the pace of a route are each relay's own.
+
+With `patience` a run does not wait for the slowest: what has not been sent by then goes on beside
+the next runs, which leave its effects alone and let nothing overtake it on its way.
 """
 
 import asyncio
@@ -28,7 +31,7 @@ from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
 from notifiers.report_message import RenderedReport, ReportName, Reports, no_reports
 from rules.decision import CaseRow, Effect, EffectKind, Kind
 from schemas.directory import Route, SlackRoute
-from schemas.time import MINUTE, Instant, iso
+from schemas.time import MINUTE, SECOND, Instant, iso
 from streams.relay.addressing import FOLLOW_UPS, Addressee, Addressing, address, is_shadow
 from streams.relay.backoff import Backoff
 from streams.relay.history import NOBODY, History, Progress, key_of, place_of
@@ -53,6 +56,11 @@ _Status = DeliveryStatus
 
 #: How many entries one pass looks at: more than one storm brings, so that it stays one bundle.
 LIMIT = 5_000
+
+#: Microseconds after which a lane that was under way is tried again.
+_LOOK_AGAIN = SECOND // 4
+
+_Lane = str | Route
 
 Reading = Callable[[], AbstractContextManager[Transaction]]
 """Opens a transaction that only reads, as `Store.reading` does."""
@@ -127,12 +135,22 @@ class _Pass:
         self.changed[entry.seq] = entry
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """Letters of one lane that are being sent."""
+
+    task: asyncio.Task[None]
+    effects: frozenset[str]
+
+
 class Relay:
     """Tells people what the outbox holds. One relay for one store, or several with a `shift` each.
 
     `house` gives the policy and directory of the moment, `reports` the content of stored reports.
     `random` jitters the back-off. With `notify` false nothing leaves: every effect is marked as
-    dropped, for replays. `keep_proof` records what deliveries show about routes.
+    dropped, for replays. `keep_proof` records what deliveries show about routes. `patience` is for
+    how many seconds a run waits for what it sends; None until all of it is done, as do relays
+    with a `shift`, whose lease ends with the run.
     """
 
     def __init__(  # noqa: PLR0913 - each one is something that telling depends on
@@ -147,6 +165,7 @@ class Relay:
         reports: Reports = no_reports,
         keep_proof: KeepProof | None = None,
         notify: bool = True,
+        patience: float | None = None,
         shift: Shift | None = None,
     ) -> None:
         self._reading = reading
@@ -159,6 +178,8 @@ class Relay:
         self._proofs = Proofs(keep_proof)
         self._notify = notify
         self._shift = shift
+        self._patience = patience if shift is None else None
+        self._under_way: dict[_Lane, _UnderWay] = {}
         self._leased_until = Instant(0)
         # Effects that another relay may have told already.
         self._taken_over: set[str] = set()
@@ -174,6 +195,7 @@ class Relay:
     async def run_once(self, now: Instant) -> RelayReport:
         """Do everything that is due at `now`."""
         report = RelayReport()
+        self._see_what_ended()
         self._up_since = self._up_since or now
         self._busy = {route: until for route, until in self._busy.items() if until > now}
         self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
@@ -192,6 +214,27 @@ class Relay:
             report.next_wake = tx.next_relay_wake(now)
         return report
 
+    async def close(self, grace: float) -> None:
+        """Let what is under way end within some seconds; the rest is sent again by the next."""
+        tasks = [way.task for way in self._under_way.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _see_what_ended(self) -> None:
+        """Forget what is not under way any more. Raises what it raised."""
+        for lane, way in list(self._under_way.items()):
+            if way.task.done():
+                del self._under_way[lane]
+                way.task.result()
+
+    def _idle(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+        """The entries about which nothing is under way."""
+        busy = {name for way in self._under_way.values() for name in way.effects}
+        return [e for e in entries if e.effect.effect_id not in busy] if busy else entries
+
     async def _tell_all(self, now: Instant, report: RelayReport) -> None:
         while due := await self._due(now):
             if not self._notify:
@@ -205,14 +248,14 @@ class Relay:
         ranks = self._house().ranks()
         if self._shift is None:
             with self._reading() as tx:
-                return tx.outbox_due(now, LIMIT, ranks)
+                return self._idle(tx.outbox_due(now, LIMIT, ranks))
         name = self._shift.name
         return await self._lease(lambda tx, until: tx.lease_outbox(name, now, until, LIMIT, ranks))
 
     async def _reminders(self, now: Instant) -> list[OutboxEntry]:
         if self._shift is None:
             with self._reading() as tx:
-                return tx.reminders_due(now, LIMIT)
+                return self._idle(tx.reminders_due(now, LIMIT))
         name = self._shift.name
         return await self._lease(lambda tx, until: tx.lease_reminders(name, now, until, LIMIT))
 
@@ -298,7 +341,7 @@ class Relay:
         ]
         for entry in due:
             self._settle(entry.effect.effect_id, work, report)
-        moved = bool(work.rows or work.changed)
+        moved = bool(work.rows or work.changed or letters)
         await self._send_all(letters, work, report)
         return moved
 
@@ -456,9 +499,12 @@ class Relay:
 
     async def _send_all(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
         await self._flush(work)
-        lanes: dict[str | Route, list[Letter]] = {}
+        lanes: dict[_Lane, list[Letter]] = {}
         for letter in sorted(letters, key=lambda letter: _order(letter.jobs[0], work)):
             lanes.setdefault(_lane(letter), []).append(letter)
+        if self._patience is not None:
+            await self._send_beside(lanes, work, report, self._patience)
+            return
         try:
             async with asyncio.TaskGroup() as tasks:
                 for lane in lanes.values():
@@ -466,6 +512,30 @@ class Relay:
         except BaseExceptionGroup as group:
             # The first is the cause; the others were cancelled or failed for the same reason.
             raise group.exceptions[0] from None
+
+    async def _send_beside(
+        self,
+        lanes: dict[_Lane, list[Letter]],
+        work: _Pass,
+        report: RelayReport,
+        patience: float,
+    ) -> None:
+        """Send for a while, and leave what takes longer under way."""
+        for lane, letters in lanes.items():
+            if lane in self._under_way:
+                for letter in letters:
+                    self._put_off(letter, Instant(work.now + _LOOK_AGAIN), work, report)
+                    for job in letter.jobs:
+                        self._settle(job.effect.effect_id, work, report)
+            else:
+                effects = frozenset(j.effect.effect_id for letter in letters for j in letter.jobs)
+                task = asyncio.create_task(self._send_in_order(letters, work, report))
+                self._under_way[lane] = _UnderWay(task, effects)
+        await self._flush(work)
+        tasks = [way.task for way in self._under_way.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        self._see_what_ended()
 
     async def _send_in_order(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
         queue = 0
@@ -702,7 +772,9 @@ class Relay:
             now = work.now, Reason.BACKING_OFF
             waits = (self._wait.get(key_of(effect.effect_id, *one), now) for one in waiting)
             until, reason = min(waits)
-            work.put(replace(entry, not_before=until, reason=reason.value))
+            # What goes out in this very pass is written down when something came of it.
+            if until > work.now or entry != history.entry(effect.effect_id):
+                work.put(replace(entry, not_before=until, reason=reason.value))
             return
         told = [found.told_at for found in progress.values() if found.told_at is not None]
         missed = [person for person, found in progress.items() if found.gave_up]
@@ -815,7 +887,7 @@ def _told_there(letter: Letter, work: _Pass) -> list[DeliveryRow] | None:
     return rows if len(rows) == len(letter.jobs) else None
 
 
-def _lane(letter: Letter) -> str | Route:
+def _lane(letter: Letter) -> _Lane:
     """Letters of one lane go out one after the other.
 
     A Slack channel is one for everybody who reads it: it keeps one message for a case, and takes
