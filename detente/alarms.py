@@ -49,6 +49,7 @@ class Alarms:
     # -- feeds ---------------------------------------------------------------------------------
 
     def _feeds(self, tx: Transaction, now: Instant, settings: dict[str, str]) -> Iterator[Effect]:
+        as_of = self._watch.as_of(now)
         for source, declared in self._policy.document.sources.items():
             if declared.cadence is None:
                 continue
@@ -56,7 +57,7 @@ class Alarms:
             last = None if heard is None else heard.recorded_at
             # While we were away nobody could send: its time counts from our return.
             since = max(self._watch.up_since, last or 0)
-            is_silent = now > since + declared.cadence.amount
+            is_silent = as_of > since + declared.cadence.amount
             told = tx.setting(_FEED + source) or ""
             if is_silent and not told:
                 settings[_FEED + source] = str(since)
@@ -95,7 +96,11 @@ class Alarms:
         # What fell due while we were away is held only since we are back.
         if count and not told and now > self._watch.up_since + patience.amount:
             settings[_HELD] = str(now)
-            silent = [r.source for r in self._watch.reports(now) if r.is_silent or r.in_grace]
+            silent = [
+                r.source
+                for r in self._watch.reports(self._watch.as_of(now))
+                if r.is_silent or r.in_grace
+            ]
             why = [f"{n} about {kind}s" for kind, n in held.items() if n]
             yield self._effect(
                 f"held|{now}",

@@ -21,6 +21,8 @@ _SERVICE = {
     "serve": _Entry("serve", "serve", "Start the service: take events, watch deadlines, tell."),
     "worker": _Entry("worker", "worker", "Start a worker of a cluster, which reads Kafka."),
     "topics": _Entry("topics", "topics", "Make the Kafka topics of a cluster."),
+    "relay": _Entry("relay", "relay", "Start a relay of a cluster, which tells people."),
+    "intake": _Entry("intake", "intake", "Start an intake of a cluster: events by HTTP to Kafka."),
     "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
     "import": _Entry("import_", "import_", "Take events from a file or a table."),
     "token": _Entry("token", "token", "Who may send events from other machines."),

@@ -20,6 +20,10 @@ _SHOWN = 30
 _log = logging.getLogger(__name__)
 
 
+class PortTakenError(Exception):
+    """The address to listen at cannot be had; the message says why."""
+
+
 class UnforeseenError(click.ClickException):
     """A mistake of the program's; the log has it."""
 

@@ -15,16 +15,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
-from detente.embedded import Embedded
+from detente.documents import Knowledge
 from notifiers.slack.notifier import BASE_URL
 from schemas.time import Instant
 from streams.slack import Decider, Inbound, Signatures, SocketMode, Web, routes
 from streams.slack.deciding import Take
+from streams.store import Store
 from streams.writer import Writer
 
 BOT_TOKEN = "SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not what it holds
@@ -54,10 +56,24 @@ class SlackAtWork:
     """Pages that Slack calls; they ask for its signature."""
 
 
+class Known(Protocol):
+    """What there is to know: the store, with the policy and directory in force."""
+
+    @property
+    def store(self) -> Store:
+        """Where cases are."""
+        ...
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """Who is who, and what is promised."""
+        ...
+
+
 def listen_to_slack(
     environment: Mapping[str, str],
     session: aiohttp.ClientSession,
-    embedded: Embedded,
+    known: Known,
     writer: Writer,
     take: Take,
     clock: Callable[[], Instant],
@@ -76,7 +92,7 @@ def listen_to_slack(
         _log.warning("Nothing is taken from Slack: %s is not set, to answer with", BOT_TOKEN)
         return None
     base_url = environment.get(BASE_URL) or None
-    store, knowledge = embedded.store, embedded.knowledge
+    store, knowledge = known.store, known.knowledge
     decider = Decider(store, take, knowledge.recipients, clock)
     talk = Web(session, bot, base_url=base_url, api_url=api_url)
     inbound = Inbound(store, writer, decider, knowledge.house, knowledge.policy, clock, talk)

@@ -65,6 +65,10 @@ class FeedWatch:
                 known.event_at = max(known.event_at, event_at)
                 known.recorded_at = max(known.recorded_at, recorded_at)
 
+    def as_of(self, now: Instant) -> Instant:
+        """Up to when the silence of a source is its own."""
+        return now
+
     def horizon(self, now: Instant) -> Horizon:
         """Up to where deadlines may be decided at `now`."""
         # Requests are answered after their commit, so all that came before now has been read.

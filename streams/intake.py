@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,7 +33,7 @@ from streams.binding import ACCEPTED_TYPES, Item, Unreadable, find_mode, split_b
 from streams.outcome import Accepted, Conflict, Duplicate, Outcome, Parked, Refused, SetAside
 from streams.records import RawRecord
 from streams.tokens import Denied, StoredToken, verify_token
-from streams.writer import BusyError, NotTakenError, StoppedError, UnavailableError, Writer
+from streams.writer import BusyError, NotTakenError, StoppedError, UnavailableError
 
 INPUT = "http"
 """The `input` of every record that came this way."""
@@ -48,6 +48,30 @@ _log = logging.getLogger(__name__)
 
 Tokens = Callable[[], Sequence[StoredToken]]
 """Every token ever made, the revoked ones too. Asked at each request, so it answers from memory."""
+
+
+class Taker(Protocol):
+    """Takes the records of a request, and answers once they are safe. `Writer` is one."""
+
+    @property
+    def where(self) -> str:
+        """What `trouble` is with, for people."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes submissions."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last submission could not be taken, or None if it could."""
+        ...
+
+    async def submit(self, records: Sequence[RawRecord]) -> list[Outcome]:
+        """Take the records together: one outcome for each. Raises NotTakenError."""
+        ...
+
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -99,7 +123,7 @@ def check_binding(host: str, tokens: Iterable[StoredToken]) -> None:
 
 
 def create_app(
-    writer: Writer,
+    taker: Taker,
     *,
     host: str,
     tokens: Tokens,
@@ -117,7 +141,7 @@ def create_app(
     """
     check_binding(host, tokens())
     limits = limits or Limits()
-    intake = _Intake(writer, limits)
+    intake = _Intake(taker, limits)
     app = web.Application(
         middlewares=[_errors, _guard(host, tokens, signed_pages)], client_max_size=limits.body_bytes
     )
@@ -196,8 +220,8 @@ def _error(
     return _json(status, {"error": error, **more}, headers)
 
 
-def _try_later(why: str) -> web.Response:
-    text = f"{why}; nothing of this request was taken, send it again"
+def _try_later(why: str, taken: str = "nothing of this request was taken") -> web.Response:
+    text = f"{why}; {taken}, send it again"
     return _error(503, text, {"Retry-After": str(RETRY_AFTER)})
 
 
@@ -338,17 +362,18 @@ def _without_token(request: web.Request, stored: Sequence[StoredToken]) -> web.R
 
 
 class _Intake:
-    def __init__(self, writer: Writer, limits: Limits) -> None:
-        self._writer = writer
+    def __init__(self, taker: Taker, limits: Limits) -> None:
+        self._taker = taker
         self._limits = limits
         self._numbers = itertools.count(1)
         self._held = 0
 
     async def ready(self, _request: web.Request) -> web.Response:
-        if not self._writer.is_open:
+        if not self._taker.is_open:
             return _json(503, {"ready": False, "why": "the service is not running"})
-        if self._writer.trouble is not None:
-            return _json(503, {"ready": False, "why": "the store cannot be written to"})
+        if self._taker.trouble is not None:
+            why = f"{self._taker.where} cannot be written to"
+            return _json(503, {"ready": False, "why": why})
         return _json(200, {"ready": True})
 
     async def events(self, request: web.Request) -> web.Response:
@@ -407,13 +432,13 @@ class _Intake:
             for item in items
         ]
         try:
-            outcomes = await self._writer.submit(records)
+            outcomes = await self._taker.submit(records)
         except BusyError:
             return _try_later("too many events wait")
         except StoppedError:
             return _try_later("the service is stopping")
-        except UnavailableError:
-            return _try_later("the store cannot be written to")
+        except UnavailableError as error:
+            return _try_later(error.what, error.taken)
         except NotTakenError:
             text = "the service failed and took nothing of this request; its log says why"
             return _error(500, text, {"Retry-After": str(RETRY_AFTER)})

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from secrets import token_hex
+from typing import Protocol
 
 from schemas.time import Instant
-from streams.handler import Handler
 from streams.logs import about
 from streams.metrics import Metrics
 from streams.outcome import Outcome
@@ -24,10 +24,18 @@ def batch_id() -> str:
     return f"{_PROCESS}-{next(_numbers)}"
 
 
+class Takes(Protocol):
+    """Decides and stores batches, as `Handler.take` does."""
+
+    def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
+        """Take the records in one transaction, committed when this returns."""
+        ...
+
+
 class Observed:
     """Takes batches as the handler does. `committed` is called after each."""
 
-    def __init__(self, handler: Handler, metrics: Metrics, committed: Callable[[], None]) -> None:
+    def __init__(self, handler: Takes, metrics: Metrics, committed: Callable[[], None]) -> None:
         self._handler = handler
         self._metrics = metrics
         self._committed = committed

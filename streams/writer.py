@@ -59,6 +59,10 @@ class BusyError(NotTakenError):
 class UnavailableError(NotTakenError):
     """The store could not be written to."""
 
+    what = "the store cannot be written to"
+    taken = "nothing of this request was taken"
+    """What the sender must know of it."""
+
 
 class StoppedError(NotTakenError):
     """The writer has stopped, or is about to."""
@@ -88,6 +92,8 @@ class Writer:
     `clock` gives the decision time of each batch, read as it begins. All methods belong to the
     event loop in which `start` was awaited.
     """
+
+    where = "the store"
 
     def __init__(
         self,

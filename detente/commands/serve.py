@@ -8,9 +8,10 @@ import sys
 import click
 
 from detente.embedded import Embedded, open_embedded, wall_clock
+from detente.failures import PortTakenError
 from detente.occupancy import Lock, OccupiedError
 from detente.output import RefusedError, say
-from detente.service import PortTakenError, Service
+from detente.service import Service
 from detente.settings import Settings, db_option, document_options, read_settings
 from streams.intake import UnprotectedBindingError
 from streams.logs import secrets_of, set_up_logs

@@ -23,6 +23,7 @@ DUTY = "announce"
 BATCH = 500
 #: Seconds that sending a batch may take, and microseconds that the duty is ours before each.
 _WITHIN, _LEASE = 15.0, 30 * SECOND
+_END_WITHIN = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -132,9 +133,12 @@ class Announcer:
 
 
 async def end_producer(producer: AIOKafkaProducer) -> None:
-    """Close a producer without waiting for what cannot be sent."""
+    """Close a producer, without waiting for long for what cannot be sent."""
     try:
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(_END_WITHIN):
             await producer.stop()
     except (KafkaError, TimeoutError):
         _log.debug("A producer was left with something to send")
+        # It would go on to try, and holds its connections until it has.
+        await producer._sender.close()  # noqa: SLF001 - aiokafka has no public way to give up
+        await producer.client.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
 from schemas.time import Instant
+from streams.announcements import announce
 from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
 from streams.handler import DocumentsChanged, FenceMoved, Handler
 from streams.horizon import SourceProgress
@@ -88,7 +89,14 @@ class Deciding:
     def _learn(self) -> None:
         policies, recipients, version = _in_force(self._store)
         self._horizon = ClusterHorizon(policies.newest.document, self._read_past)
-        self._handler = Handler(self._store, policies, recipients, self._horizon, documents=version)
+        self._handler = Handler(
+            self._store,
+            policies,
+            recipients,
+            self._horizon,
+            documents=version,
+            announce=announce,
+        )
 
 
 def _in_force(store: Store) -> tuple[PolicyHistory, Recipients, int]:

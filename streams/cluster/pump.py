@@ -26,7 +26,7 @@ from streams.cluster.clients import consumer_arguments
 from streams.cluster.deciding import Deciding
 from streams.cluster.settings import KafkaSettings
 from streams.handler import FenceMoved
-from streams.records import RawRecord, Record, RejectedRecord
+from streams.records import BrokerRecord, Record, RejectedRecord
 from streams.store import FenceMove
 from streams.writer import INFRASTRUCTURE_ERRORS, StoppedError, Writer
 
@@ -219,7 +219,6 @@ def _record(raw: ConsumerRecord) -> Record:
     """A record of Kafka's as the handler takes it."""
     topic, place, value = raw.topic, f"partition {raw.partition} offset {raw.offset}", raw.value
     if value is None:
-        return RejectedRecord(
-            topic, place, b"", "a record without a value; a CloudEvent is expected"
-        )
-    return RawRecord(topic, place, value)
+        why = "a record without a value; a CloudEvent is expected"
+        return RejectedRecord(topic, place, b"", why, tuple(raw.headers))
+    return BrokerRecord(topic, place, value, tuple(raw.headers))

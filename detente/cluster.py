@@ -1,0 +1,185 @@
+"""What relays and intakes of a cluster have in common: the store, who decides, and their health.
+
+    async with opened(settings, cluster, clock, metrics) as parts: ...
+
+They decide at once what people do (in Slack, by HTTP), through the same handler as the workers; the
+events of the trade they leave to these.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from secrets import token_hex
+
+from detente.documents import Knowledge, stored_policies
+from detente.embedded import establish
+from detente.output import RefusedError
+from detente.settings import Settings
+from schemas.time import Instant
+from streams.cluster.deciding import Deciding
+from streams.cluster.looking import Looking
+from streams.cluster.presence import Presence
+from streams.cluster.read_past import ClusterHorizon, ReadPast
+from streams.cluster.settings import (
+    ClusterSettings,
+    ClusterSettingsError,
+    read_cluster_settings,
+)
+from streams.knowledge import stored_directory
+from streams.logs import secrets_of, set_up_logs
+from streams.metrics import Metrics
+from streams.observed import Observed
+from streams.outcome import Outcome
+from streams.records import Record
+from streams.store import DOCUMENTS, Store, StoreError, Transaction
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock, StoppedError, Writer
+
+#: Seconds between two looks how far the workers have read, and whether anything else has changed.
+LOOK_EVERY = 2.0
+_AFTER_TROUBLE = 1.0
+_WRITER_GRACE = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+def process_name(what: str) -> str:
+    """A name that no other process has, nor had before: `relay-web1-3f9a01`."""
+    return f"{what}-{socket.gethostname()}-{token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An open store with everything that decides."""
+
+    store: Store
+    knowledge: Knowledge
+    version: int
+    """Of policy and directory; another one is in force once the store shows another."""
+    read_past: ReadPast
+    looking: Looking
+    presence: Presence
+    handler: Observed
+    writer: Writer
+    clock: Clock
+
+    def take(self, records: Sequence[Record]) -> list[Outcome]:
+        """Decide records at once. On the writer's thread."""
+        return self.handler.take(records, self.clock())
+
+    def has_new_documents(self, tx: Transaction) -> bool:
+        """Whether somebody has put another policy or directory in force."""
+        return tx.versions([DOCUMENTS])[DOCUMENTS] != self.version
+
+    async def write(self, work: Callable[[Transaction], None]) -> None:
+        """Run something in a transaction, on the writer's thread."""
+
+        def run() -> None:
+            with self.store.transaction() as tx:
+                work(tx)
+
+        await self.writer.call(run)
+
+
+def cluster_of(db: str | None) -> ClusterSettings:
+    """The settings of the cluster. Raises RefusedError with a sentence, or DocumentError."""
+    try:
+        return read_cluster_settings(db)
+    except ClusterSettingsError as error:
+        raise RefusedError(str(error)) from None
+
+
+def log_as_set(settings: Settings, cluster: ClusterSettings) -> None:
+    """Let the log be as the settings say, without any secret in it."""
+    set_up_logs(
+        json=settings.log == "json",
+        level=settings.log_level,
+        secrets=secrets_of(os.environ, cluster.db),
+    )
+
+
+def put_in_force(settings: Settings, cluster: ClusterSettings, now: Instant) -> None:
+    """Put the documents of the settings in force, as a worker does; without any, none.
+
+    Raises StoreError when there is none in the database either, DocumentError or SettingsError.
+    """
+    with Store.open(cluster.db, create=False) as store:
+        with store.reading() as tx:
+            is_known = stored_policies(tx) is not None
+        if settings.policy is None and not is_known:
+            raise StoreError(
+                "no policy is in force in this database: name one with --policy, or start "
+                "`detente worker` first"
+            )
+        establish(store, settings, now)
+
+
+@asynccontextmanager
+async def opened(
+    cluster: ClusterSettings,
+    clock: Clock,
+    metrics: Metrics,
+    committed: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Parts]:
+    """Open the store beside the workers. `committed` is called after each batch decided here.
+
+    Raises StoreError, or OccupiedError when an embedded service works on the database.
+    """
+    store = await asyncio.to_thread(Store.open, cluster.db, create=False)
+    presence = Presence(cluster.db)
+    try:
+        await asyncio.to_thread(presence.enter)
+        knowledge, version = await asyncio.to_thread(_known, store)
+        read_past = ReadPast()
+        deciding = await asyncio.to_thread(Deciding, store, read_past, clock)
+        metrics.watch_store(
+            store,
+            ClusterHorizon(knowledge.policy.document, read_past),
+            clock,
+            INFRASTRUCTURE_ERRORS,
+        )
+        handler = Observed(deciding, metrics, committed)
+        writer = Writer(handler, clock)
+        await writer.start()
+        looking = Looking(cluster.kafka, deciding, writer, read_past, clock)
+        try:
+            yield Parts(
+                store, knowledge, version, read_past, looking, presence, handler, writer, clock
+            )
+        finally:
+            await writer.stop(_WRITER_GRACE)
+            await looking.stop()
+    finally:
+        presence.leave()
+        store.close()
+
+
+async def repeat(
+    step: Callable[[], Awaitable[float]], wake: asyncio.Event, stopping: asyncio.Event
+) -> None:
+    """Do a step again and again, after the seconds that it returns or when it is woken."""
+    while not stopping.is_set():
+        try:
+            wait = await step()
+        except StoppedError:
+            return
+        except INFRASTRUCTURE_ERRORS as error:
+            _log.error("The database cannot be used now: %s", error)
+            wait = _AFTER_TROUBLE
+        try:
+            await asyncio.wait_for(wake.wait(), wait)
+        except TimeoutError:
+            continue
+
+
+def _known(store: Store) -> tuple[Knowledge, int]:
+    with store.reading() as tx:
+        version = tx.versions([DOCUMENTS])[DOCUMENTS]
+        policies = stored_policies(tx)
+        recipients = None if policies is None else stored_directory(tx, policies.newest)
+    if policies is None or recipients is None:
+        raise StoreError("no policy and directory are in force in this database")
+    return Knowledge(policies, recipients), version

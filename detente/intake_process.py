@@ -1,0 +1,96 @@
+"""The intake of a cluster: the same HTTP interface as the embedded service's, in front of Kafka.
+
+Any number of them run, behind a load balancer. Events go to the topic of their type and are
+accepted once every replica has them. Commands are decided at once, through the same handler as
+everywhere.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from detente.cluster import LOOK_EVERY, Parts, opened, repeat
+from detente.failures import PortTakenError
+from detente.settings import Settings
+from streams.cluster.http_intake import KafkaTaker
+from streams.cluster.settings import ClusterSettings
+from streams.health import metrics_page
+from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.metrics import Metrics
+from streams.tokens import StoredToken
+from streams.writer import Clock
+
+#: Seconds between two tries to reach brokers that were away.
+_TRY_AGAIN = 1.0
+#: Seconds that requests at hand get to be answered.
+_HTTP_GRACE = 5.0
+
+
+class IntakeProcess:
+    """One intake. Needs a running event loop."""
+
+    def __init__(self, cluster: ClusterSettings, settings: Settings, clock: Clock) -> None:
+        self._cluster = cluster
+        self._host, self._port = settings.host, settings.port
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self._tokens: tuple[StoredToken, ...] = ()
+        self._http: HttpServer
+
+    @property
+    def address(self) -> str:
+        """The URL that it listens at."""
+        host = self._host if ":" not in self._host else f"[{self._host.strip('[]')}]"
+        return f"http://{host}:{self._http.port}"
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve until `stop` is called; `started` is called once it listens.
+
+        Raises StoreError, OccupiedError, PortTakenError, UnprotectedBindingError.
+        """
+        metrics = Metrics()
+        async with AsyncExitStack() as stack:
+            parts = await stack.enter_async_context(opened(self._cluster, self._clock, metrics))
+            await parts.writer.call(self._read_tokens, parts)
+            check_binding(self._host, self._tokens)
+            taker = KafkaTaker(self._cluster.kafka, parts.writer, metrics)
+            stack.push_async_callback(taker.stop)
+            await taker.connect()
+            await parts.looking.look()
+            app = create_app(
+                taker,
+                host=self._host,
+                tokens=lambda: self._tokens,
+                routes=[metrics_page(metrics)],
+            )
+            try:
+                self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
+            except OSError as error:
+                raise PortTakenError(error.strerror or str(error)) from None
+            stack.push_async_callback(self._http.stop)
+            started()
+
+            async def look() -> float:
+                await parts.writer.call(self._read_tokens, parts)
+                await parts.looking.look()
+                return LOOK_EVERY
+
+            async def reach() -> float:
+                if taker.trouble is not None:  # nobody may send while it says that it cannot take
+                    await taker.connect()
+                return _TRY_AGAIN
+
+            async with asyncio.TaskGroup() as tasks:
+                for step in (look, reach):
+                    tasks.create_task(repeat(step, self._stopping, self._stopping))
+
+    def stop(self) -> None:
+        """Ask it to end: what was sent is answered first."""
+        self._stopping.set()
+
+    def _read_tokens(self, parts: Parts) -> None:
+        parts.presence.keep()
+        with parts.store.reading() as tx:
+            self._tokens = tuple(
+                StoredToken(t.name, t.hash, t.created_at, t.revoked_at) for t in tx.tokens()
+            )

@@ -1,0 +1,243 @@
+"""The relay of a cluster: a process that tells people, announces decisions and listens to Slack.
+
+Any number of them run. What is about a case is told by one at a time (`streams.relay.Shift`); what
+is done once for all, alarms and daily summaries, is done by the one that has the duty.
+
+- the relay tells people what the outbox holds;
+- the announcer sends decisions and rejected input to their topics;
+- what people do in Slack comes over Socket Mode or signed HTTP, and is decided at once;
+- the watch looks for alarms and daily summaries, and whether policy or directory have changed:
+  then everything begins anew with the new ones.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from random import SystemRandom
+from typing import TextIO
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from detente.alarms import Alarms
+from detente.channels import open_channels
+from detente.cluster import LOOK_EVERY, Parts, opened, process_name, repeat
+from detente.embedded import LAST_ALIVE, UP_SINCE
+from detente.failures import PortTakenError
+from detente.settings import Settings
+from detente.slack import listen_to_slack, slack_environment
+from detente.summaries import Summaries
+from schemas.time import SECOND, Instant
+from streams.cluster.announcer import BATCH, Announcer
+from streams.cluster.looking import ClusterFeedWatch
+from streams.cluster.settings import ClusterSettings
+from streams.health import health_app
+from streams.horizon import SourceProgress
+from streams.intake import HttpServer, start_server
+from streams.metrics import Metrics
+from streams.relay import Relay, Shift
+from streams.store import Store
+from streams.writer import Clock
+
+#: Where it shows its health unless told otherwise.
+DEFAULT_PORT = 8381
+WATCH = "watch"
+#: Seconds: nothing tells a relay what workers have committed, so it looks.
+_TELL_EVERY, _ANNOUNCE_EVERY = 0.5, 0.5
+#: Microseconds for which the duty is one relay's, unless it takes it again.
+_DUTY = 15 * SECOND
+#: Seconds that each part gets to end, within the ten of the whole.
+_LOOPS_GRACE, _SLACK_GRACE, _HTTP_GRACE = 3.0, 1.0, 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class RelayProcess:
+    """One relay. Needs a running event loop."""
+
+    def __init__(
+        self,
+        cluster: ClusterSettings,
+        settings: Settings,
+        clock: Clock,
+        terminal: TextIO,
+        *,
+        environment: Mapping[str, str] | None = None,
+        slack_url: str = AsyncWebClient.BASE_URL,
+    ) -> None:
+        """`terminal` is where messages to people here appear; `environment` holds the secrets."""
+        self._cluster = cluster
+        self._host, self._port = settings.host, settings.port
+        self._clock = clock
+        self._terminal = terminal
+        self._environment = slack_environment(os.environ if environment is None else environment)
+        self._slack_url = slack_url
+        self.name = process_name("relay")
+        self._stopping = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._news = asyncio.Event()
+        self._http: HttpServer
+
+    @property
+    def port(self) -> int:
+        """Where it shows its health."""
+        return self._http.port
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Work until `stop` is called; `started` is called once everything has begun.
+
+        Raises StoreError, OccupiedError, PortTakenError, and whatever stopped one of its parts.
+        """
+        first = True
+        while not self._stopping.is_set():
+            self._ending.clear()
+            async with AsyncExitStack() as stack:
+                await self._work(stack, started if first else lambda: None)
+            first = False
+
+    def stop(self) -> None:
+        """Ask it to end: what is being sent is finished, the rest is left to the others."""
+        self._stopping.set()
+        self._end()
+
+    def _end(self) -> None:
+        self._ending.set()
+        self._news.set()
+
+    async def _work(self, stack: AsyncExitStack, started: Callable[[], None]) -> None:
+        """Everything, until it shall end or policy or directory change."""
+        metrics = Metrics()
+        loop = asyncio.get_running_loop()
+
+        def committed() -> None:
+            loop.call_soon_threadsafe(self._news.set)
+
+        parts = await stack.enter_async_context(
+            opened(self._cluster, self._clock, metrics, committed)
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        relay = Relay(
+            parts.store.reading,
+            parts.write,
+            parts.knowledge.house,
+            open_channels(self._environment, session, self._terminal, slack_url=self._slack_url),
+            SystemRandom(),
+            shift=Shift(self.name, self._clock),
+        )
+        announcer = Announcer(
+            self._cluster.kafka, parts.store, parts.writer, self.name, self._clock
+        )
+        stack.push_async_callback(announcer.stop)
+        slack = listen_to_slack(
+            self._environment,
+            session,
+            parts,
+            parts.writer,
+            parts.take,
+            self._clock,
+            SystemRandom(),
+            self._slack_url,
+        )
+        if slack is not None:
+            stack.push_async_callback(slack.inbound.close, _SLACK_GRACE)
+        app = health_app(metrics, lambda: _trouble(parts))
+        if slack is not None:
+            app.add_routes(slack.pages)
+        try:
+            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
+        except OSError as error:
+            raise PortTakenError(error.strerror or str(error)) from None
+        self._port = self._http.port  # the same when everything begins anew
+        stack.push_async_callback(self._http.stop)
+        duties = _Duties(parts, self.name, self._clock)
+
+        async def tell() -> float:
+            self._news.clear()
+            metrics.told(await relay.run_once(self._clock()))
+            return _TELL_EVERY
+
+        async def announce() -> float:
+            return 0.0 if await announcer.run_once() == BATCH else _ANNOUNCE_EVERY
+
+        async def watch() -> float:
+            await parts.looking.look()
+            if await parts.writer.call(duties.look):
+                _log.info("Policy or directory have changed: beginning anew with them")
+                self._end()
+            return LOOK_EVERY
+
+        # First, so that whoever decides here knows how far the workers are.
+        await parts.looking.look()
+        started()
+        loops = [
+            asyncio.create_task(repeat(step, wake, self._ending))
+            for step, wake in (
+                (tell, self._news),
+                (announce, self._ending),
+                (watch, self._ending),
+            )
+        ]
+        socket = slack.socket if slack is not None else None
+        listening = [] if socket is None else [asyncio.create_task(socket.run())]
+        await asyncio.wait([*loops, *listening], return_when=asyncio.FIRST_COMPLETED)
+        self._end()
+        for task in listening:
+            task.cancel()
+        _, late = await asyncio.wait(loops, timeout=_LOOPS_GRACE)
+        for task in late:  # a message that is on its way is sent again, under the same key
+            task.cancel()
+        for result in await asyncio.gather(*loops, *listening, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+        if self._stopping.is_set():
+            await parts.writer.call(duties.leave)
+
+
+class _Duties:
+    """What one relay does for all of them. Runs on the writing thread."""
+
+    def __init__(self, parts: Parts, name: str, clock: Clock) -> None:
+        self._parts = parts
+        self._store: Store = parts.store
+        self._name = name
+        self._clock = clock
+        policy = parts.knowledge.policy
+        self._watch = ClusterFeedWatch(policy.document, read_past=parts.read_past)
+        self._alarms = Alarms(parts.store, self._watch, policy)
+        self._summaries = Summaries(parts.store, parts.knowledge.house)
+
+    def look(self) -> bool:
+        """Do what is due, if it is ours to do. True when policy or directory have changed."""
+        self._parts.presence.keep()
+        now = self._clock()
+        with self._store.transaction() as tx:
+            if self._parts.has_new_documents(tx):
+                return True
+            if not tx.take_duty(WATCH, self._name, now, Instant(now + _DUTY)):
+                return False
+            tx.put_setting(LAST_ALIVE, str(now))
+            up_since = tx.setting(UP_SINCE)
+            if up_since is None:  # sources are expected to speak since the first relay ran
+                tx.put_setting(UP_SINCE, str(now))
+            feeds = tx.feeds()
+        self._watch.up_since = Instant(int(up_since or now))
+        self._watch.heard = {
+            name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
+            for name, feed in feeds.items()
+        }
+        self._alarms.look(now)
+        self._summaries.look(now)
+        return False
+
+    def leave(self) -> None:
+        """Leave the duty to the others at once."""
+        with self._store.transaction() as tx:
+            tx.leave_duty(WATCH, self._name)
+
+
+def _trouble(parts: Parts) -> str | None:
+    if not parts.writer.is_open:
+        return "it is stopping"
+    return None if parts.writer.trouble is None else "the database cannot be used"

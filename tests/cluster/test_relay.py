@@ -1,0 +1,269 @@
+"""Relays of a cluster: decisions out to people and programs, by processes that may die."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord
+
+from detente.cluster import put_in_force
+from detente.embedded import LAST_ALIVE, wall_clock
+from detente.relay_process import RelayProcess
+from detente.settings import Settings
+from schemas.decisions import Decision
+from schemas.time import DAY, HOUR, Instant, iso
+from streams.announcements import INPUT, POSITION, REASON
+from streams.cluster.clients import client_arguments
+from streams.cluster.settings import ClusterSettings
+from streams.intake import start_server
+from streams.store import OutboxStatus, Store
+from tests.acceptance.test_service import DIRECTORY, POLICY, Terminal
+from tests.cluster.cluster import WAIT, Cluster, until
+
+
+def settings_of(cluster: Cluster, policy: str = POLICY, directory: str = DIRECTORY) -> Settings:
+    (cluster.folder / "policy.yaml").write_text(policy)
+    (cluster.folder / "directory.yaml").write_text(directory)
+    return Settings(
+        cluster.db,
+        "127.0.0.1",
+        0,
+        cluster.folder / "policy.yaml",
+        cluster.folder / "directory.yaml",
+    )
+
+
+def event(name: str, type_: str, **data: Any) -> bytes:
+    envelope = {"specversion": "1.0", "id": name, "source": "/erp", "type": type_}
+    data = {"partner_id": "acme"} | data
+    return json.dumps(envelope | {"time": iso(wall_clock()), "data": data}).encode()
+
+
+def trouble(cluster: Cluster, *orders: str) -> list[tuple[str, bytes, bytes]]:
+    """Orders of which a tenth is short: a case each."""
+    promised = iso(Instant(wall_clock() + 9 * DAY))
+    lines = [{"sku": "coffee", "quantity": 100}]
+    short = [{"sku": "coffee", "quantity": 10}]
+    topic = cluster.kafka.orders_topic
+    return [
+        (topic, b"acme", said)
+        for order in orders
+        for said in (
+            event(f"{order}-placed", "order.placed", order_id=order, promised_at=promised,
+                  lines=lines),
+            event(f"{order}-short", "order.impacted", order_id=order, kind="short", lines=short),
+        )
+    ]  # fmt: skip
+
+
+@asynccontextmanager
+async def relaying(
+    cluster: Cluster, settings: Settings, terminal: Terminal | None = None, **how: Any
+) -> AsyncIterator[RelayProcess]:
+    """A relay in this process, beside the workers' processes."""
+    cluster_settings = ClusterSettings(cluster.db, how.pop("kafka", cluster.kafka))
+    await asyncio.to_thread(put_in_force, settings, cluster_settings, wall_clock())
+    relay = RelayProcess(
+        cluster_settings, settings, wall_clock, terminal or Terminal(), environment={}, **how
+    )
+    started = asyncio.Event()
+    running = asyncio.create_task(relay.run(started.set))
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
+    if running.done():
+        await running
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await asyncio.wait_for(running, WAIT)
+
+
+async def records(cluster: Cluster, topic: str, n: int) -> list[ConsumerRecord]:
+    """The first so many records of a topic."""
+    found: list[ConsumerRecord] = []
+    async with (
+        AIOKafkaConsumer(
+            topic, **client_arguments(cluster.kafka), auto_offset_reset="earliest"
+        ) as consumer,
+        asyncio.timeout(WAIT),
+    ):
+        while len(found) < n:
+            found.append(await consumer.getone())
+    return found
+
+
+async def page(relay: RelayProcess, path: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{relay.port}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_what_workers_decide_is_told_to_people_and_programs(cluster: Cluster) -> None:
+    settings, terminal = settings_of(cluster), Terminal()
+    async with relaying(cluster, settings, terminal) as relay:
+        await cluster.start()
+        await cluster.produce(trouble(cluster, "PO-1"))
+        poison = (cluster.kafka.orders_topic, b"acme", b"no event")
+        await cluster.produce([poison])
+        told = await terminal.shows("to Claire", "to Anna")
+        assert "10 of 100 units short" in told
+        [opened] = await records(cluster, cluster.kafka.decisions_topic, 1)
+        decision = Decision.model_validate_json(opened.value)
+        assert (decision.type, decision.data.partner_id) == ("detente.case.opened", "acme")
+        assert opened.key == b"acme"
+        [rejected] = await records(cluster, cluster.kafka.rejected_topic, 1)
+        assert rejected.value == b"no event"
+        headers = dict(rejected.headers)
+        assert headers[INPUT].decode() == cluster.kafka.orders_topic
+        assert b"offset" in headers[POSITION]
+        assert headers[REASON]
+        assert await page(relay, "/health/ready") == (200, '{"ready":true}\n')
+        async with asyncio.timeout(WAIT):
+            while 'deliveries_total{result="sent"} 2.0' not in (await page(relay, "/metrics"))[1]:
+                pass
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        assert tx.count_announcements() == 0
+        assert tx.setting(LAST_ALIVE) is not None
+
+
+async def test_while_the_broker_is_away_people_are_told_and_decisions_wait(
+    cluster: Cluster,
+) -> None:
+    settings, terminal = settings_of(cluster), Terminal()
+    away = cluster.kafka.model_copy(update={"brokers": "127.0.0.1:1"})
+    worker = await cluster.start("detente", "worker")
+    async with relaying(cluster, settings, terminal, kafka=away):
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await terminal.shows("to Claire")
+    assert await worker.end() == 0
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        [waiting] = tx.announcements(9)
+    async with relaying(cluster, settings):
+        [opened] = await records(cluster, cluster.kafka.decisions_topic, 1)
+    assert opened.value == waiting.value
+
+
+async def test_another_policy_is_taken_up_without_a_restart(cluster: Cluster) -> None:
+    settings, terminal = settings_of(cluster), Terminal()
+    async with relaying(cluster, settings, terminal) as relay:
+        with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+            before = len(tx.directories())
+        moved = settings_of(cluster, directory=DIRECTORY.replace("name: Claire", "name: Clara"))
+        put_in_force(moved, ClusterSettings(cluster.db, cluster.kafka), wall_clock())
+        with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+            assert len(tx.directories()) == before + 1
+        await cluster.start()
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await terminal.shows("to Clara")
+        assert (await page(relay, "/health/live"))[0] == 200
+
+
+class Receiver:
+    """Where webhooks arrive. While `hangs`, it takes a message and never answers."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.hangs = False
+        self.arrived = asyncio.Event()
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.keys.append(request.headers["Idempotency-Key"])
+        self.arrived.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        return web.Response()
+
+
+async def test_of_two_relays_one_is_killed_while_it_sends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", "a secret of theirs")
+    receiver = Receiver()
+    app = web.Application()
+    app.add_routes([web.post("/", receiver.take)])
+    server = await start_server(app, "127.0.0.1", 0, grace=0.1)
+    hook = f'{{kind: webhook, url: "http://127.0.0.1:{server.port}/", secret_env: HOOK}}'
+    people = DIRECTORY.replace("{kind: terminal}", hook).replace(
+        "routes:", "bundle: false, routes:"
+    )
+    settings = settings_of(cluster, directory=people)
+    put_in_force(settings, ClusterSettings(cluster.db, cluster.kafka), wall_clock())
+    relay = ("detente", "relay", "--port", "0")
+    try:
+        orders = [f"PO-{n}" for n in range(12)]
+        worker = await cluster.start()
+        await cluster.produce(trouble(cluster, *orders))
+        await cluster.drained()
+        receiver.hangs = True
+        first = await cluster.start(*relay)
+        async with asyncio.timeout(WAIT):
+            await receiver.arrived.wait()
+        first.send(signal.SIGKILL)
+        await first.ended()
+        receiver.hangs = False
+        hung = set(receiver.keys)
+        assert hung
+        with Store.open(cluster.db, create=False) as store:
+            with store.transaction() as tx:
+                # Two minutes have passed: what it had leased comes back.
+                tx.connection.exec_driver_sql("UPDATE outbox SET leased_until = 1 "
+                                              "WHERE leased_by IS NOT NULL")  # fmt: skip
+            others = [await cluster.start(*relay) for _ in range(2)]
+
+            def told() -> bool:
+                with store.reading() as tx:
+                    return not tx.count_outbox().get(OutboxStatus.QUEUED)
+
+            await until(told, cluster.logs)
+        for one in (worker, *others):
+            assert await one.end() == 0, cluster.logs()
+    finally:
+        await server.stop()
+    counts = Counter(receiver.keys)
+    assert len(counts) == 2 * len(orders)  # Claire and Anna, about each
+    assert {key for key, n in counts.items() if n > 1} <= hung
+    assert max(counts.values()) <= 2
+
+
+async def test_alarms_are_raised_once_by_whoever_has_the_duty(cluster: Cluster) -> None:
+    silent = POLICY + "sources: {/erp: {cadence: 1h}}\n"
+    settings = settings_of(cluster, policy=silent)
+    one, two = Terminal(), Terminal()
+    async with relaying(cluster, settings, one) as first:
+        # The first relay ran long ago, and nothing has come since.
+        with Store.open(cluster.db, create=False) as store:
+            with store.transaction() as tx:
+                tx.put_setting("up_since", str(wall_clock() - 3 * HOUR))
+            async with relaying(cluster, settings, two) as second:
+
+                def alarmed() -> bool:
+                    with store.reading() as tx:
+                        return bool(tx.list_outbox([OutboxStatus.SENT]))
+
+                await until(alarmed)
+                with store.reading() as tx:
+                    [entry] = tx.list_outbox()
+                assert "/erp is silent" in str(entry.effect.text["headline"])
+                assert first.name != second.name
+    assert (one.getvalue() + two.getvalue()).count("/erp is silent") == 1
+
+
+async def test_it_says_in_a_sentence_what_it_cannot_work_with(cluster: Cluster) -> None:
+    (cluster.folder / "detente.yaml").write_text("kafka: {brokers: 127.0.0.1:9}\n")
+    cluster.db = "sqlite:///here.db"
+    relay = await cluster.start("detente", "relay")
+    assert await relay.ended() == 1
+    said = cluster.logs()
+    assert "is a file, which one process at a time can write to" in said
+    assert "Traceback" not in said
