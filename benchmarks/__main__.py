@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks.incidents import ROWS, SECONDS
 from benchmarks.measures import DEFAULT, FULL, MEASURES, TINY, Figures
 
 _SCALES = {"default": DEFAULT, "full": FULL, "tiny": TINY}
@@ -33,7 +34,7 @@ def main() -> int:
     if asked.child:
         json.dump(MEASURES[asked.child](_SCALES[asked.scale]), sys.stdout)
         return 0
-    names = asked.only or ["pipeline", "growth", "memory", "deadlines"]
+    names = asked.only or ["pipeline", "growth", "memory", "deadlines", "latency", "incidents"]
     if asked.profile and "profile" not in names:
         names = [*names, "profile"]
     found: dict[str, Figures] = {}
@@ -104,6 +105,27 @@ def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
         yield Line(f"tick, {f['waiting']:,} wait, none due", f"{ms:.2f} ms", "below 5 ms", ms < 5)
         yield Line(f"tick, {f['due']:,} due", f"{s:.2f} s", "below 1 s", s < 1)
         yield Line("  cases that it opened", f"{f['cases']:,}")
+    if f := found.get("incidents"):
+        what = "incident log" if f["is_whole"] else "sample of the incident log"
+        most = SECONDS * f["rows"] / ROWS
+        yield Line(
+            f"replay of the {what}, {f['rows']:,} rows",
+            f"{f['seconds']:.1f} s",
+            f"at most {most:.1f} s",
+            f["seconds"] <= most,
+        )
+        yield Line("  cost of a row, its warnings included", f"{f['row_us']:.0f} us")
+        yield Line("  incidents, warnings and alerts", f"{f['incidents']:,}, {f['told']:,}")
+    if f := found.get("latency"):
+        complete = not (f["missing"] or f["refused"])
+        p99 = f["p99_ms"] if complete else float("inf")
+        what = f"event to Slack, p99 at {f['per_second']} events/s"
+        yield Line(what, f"{p99:.0f} ms", "below 500 ms", p99 < 500)
+        yield Line("  median; worst", f"{f['p50_ms'] or 0:.0f} ms; {f['worst_ms'] or 0:.0f} ms")
+        yield Line(
+            "  conflicts", f"{f['conflicts']:,}, told in {f['channels']:,} channels by turns:"
+        )
+        yield Line("", "Slack takes one message a second in each")
     if f := found.get("profile"):
         whole = sum(f.values())
         yield Line("under the profiler, an event", f"{whole:.0f} us")

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from benchmarks import load, register
+from benchmarks import load, register, slack_latency
 from benchmarks.house import House
+from benchmarks.incidents import replay_incidents
 from benchmarks.stages import stages
 from rules.decision import Kind
 from schemas.events import parse_event
@@ -37,12 +38,16 @@ class Scale:
     growth_batches: int
     waiting: int
     due: int
+    incident_records: int | None = None
+    """How many events of the incident log; all of them without a number."""
+    latency_s: int = 60
+    """Seconds of events, a hundred a second."""
 
 
 DEFAULT = Scale(100_000, 200_000, 500_000, 2_000_000, 24, 1_000_000, 1_000)
-FULL = Scale(100_000, 1_000_000, 5_000_000, 2_000_000, 100, 1_000_000, 1_000)
+FULL = Scale(100_000, 1_000_000, 5_000_000, 2_000_000, 100, 1_000_000, 1_000, latency_s=300)
 #: Shows only that everything runs; its figures mean nothing.
-TINY = Scale(2_000, 5_000, 5_000, 4_000, 1, 2_000, 100)
+TINY = Scale(2_000, 5_000, 5_000, 4_000, 1, 2_000, 100, 500, latency_s=2)
 
 Figures = dict[str, Any]
 
@@ -162,6 +167,11 @@ def deadlines(scale: Scale) -> Figures:
     }
 
 
+def latency(scale: Scale) -> Figures:
+    """From an event to the request that Slack gets, through a service in another process."""
+    return slack_latency.measure(scale.latency_s)
+
+
 def profile(scale: Scale) -> Figures:
     """Microseconds an event by stage, as the profiler sees them; it slows small calls most."""
     profiler = Profile()
@@ -176,8 +186,13 @@ def profile(scale: Scale) -> Figures:
     return stages(Stats(profiler), scale.events)
 
 
+def incidents(scale: Scale) -> Figures:
+    """The replay of real tickets, each with a promise that warns."""
+    return replay_incidents(scale.incident_records)
+
+
 MEASURES: dict[str, Callable[[Scale], Figures]] = {
-    run.__name__: run for run in (pipeline, growth, memory, deadlines, profile)
+    run.__name__: run for run in (pipeline, growth, memory, deadlines, latency, profile, incidents)
 }
 
 
