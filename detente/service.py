@@ -30,6 +30,7 @@ from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.failures import PortTakenError
 from detente.occupancy import Address, publish, withdraw
 from detente.reachability import keep_proof
+from detente.report_content import stored_reports
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
@@ -38,11 +39,14 @@ from notifiers.notifier import Notifiers
 from schemas.time import SECOND, Instant
 from streams.health import metrics_page
 from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.issuing import Reporting
+from streams.ledger import reporting_zone
 from streams.metrics import Metrics
 from streams.observed import Observed
 from streams.outcome import Outcome
 from streams.records import Record
 from streams.relay import Relay
+from streams.scheduler import Scheduler
 from streams.slack import SIGNED_PAGES
 from streams.store import Transaction
 from streams.tokens import StoredToken, generate_token, hash_token
@@ -57,6 +61,8 @@ _HTTP_GRACE, _LOOPS_GRACE, _SLACK_GRACE, _RELAY_GRACE, _WRITER_GRACE = 3.0, 2.0,
 _RELAY_EVERY = 60.0
 #: Seconds that a run of the relay waits for the slowest before it looks for what is new.
 _RELAY_PATIENCE = 0.05
+#: Seconds after which the ledger of commitments is brought up to date again.
+POST_EVERY = 5.0
 _AFTER_TROUBLE = 1.0
 
 _log = logging.getLogger(__name__)
@@ -93,6 +99,7 @@ class Service:
         self._handler = Observed(embedded.handler, self._metrics, self._committed)
         self._writer = Writer(self._handler, clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
+        self._reporting = Reporting(embedded.store)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
         self._disruptions = Disruptions(embedded.store)
         self._stopping = asyncio.Event()
@@ -128,6 +135,7 @@ class Service:
                 SystemRandom(),
                 keep_proof=keep_proof,
                 patience=_RELAY_PATIENCE,
+                reports=stored_reports(self._embedded.store),
             )
             self._read_tokens()
             check_binding(self._host, self._tokens)
@@ -141,6 +149,10 @@ class Service:
                 stack.push_async_callback(self._slack.inbound.close, _SLACK_GRACE)
             await self._listen()
             stack.push_async_callback(self._http.stop)
+            policy = self._embedded.knowledge.policy
+            reports = Scheduler(self._issue, policy.document.reporting, reporting_zone(policy))
+            reports.start()
+            stack.callback(reports.stop)
             publish(self._url, Address(self.address, self._local_token, os.getpid()))
             stack.callback(withdraw, self._url)
             started()
@@ -160,6 +172,7 @@ class Service:
                 (self._tick, self._stopping),
                 (self._tell, self._news),
                 (self._watch_later, self._stopping),
+                (self._post, self._stopping),
             )
         ]
         # It has no steps to end after: whatever it has acknowledged runs by itself.
@@ -252,6 +265,23 @@ class Service:
             await self._writer.call(self._note_alive, self._clock())
         except (NotTakenError, *INFRASTRUCTURE_ERRORS) as error:
             _log.warning("The end of the service could not be noted: %s", error)
+
+    # -- reports -------------------------------------------------------------------------------
+
+    async def _post(self) -> float:
+        """Keep the ledger in step. Events that wait are taken between two pieces of it."""
+        more = await self._writer.call(self._reporting.post, self._clock())
+        return 0.01 if more else POST_EVERY
+
+    async def _issue(self) -> None:
+        """Issue the reports that are due. Beside the writer: making one takes its time."""
+        try:
+            queued = await asyncio.to_thread(self._reporting.issue_due, self._clock())
+        except INFRASTRUCTURE_ERRORS as error:
+            _log.error("Reports cannot be issued now, and are looked at again: %s", error)
+            return
+        if queued:
+            self._news.set()
 
     # -- around the relay ----------------------------------------------------------------------
 

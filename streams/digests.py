@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -122,12 +122,19 @@ class Digests:
             found = tx.issued_report(KIND, key, issue=issue)
         return None if found is None else _unpack(found)
 
-    def issue(self, period: Days, now: Instant, *, restate: bool = False) -> Issued | None:
+    def issue(
+        self,
+        period: Days,
+        now: Instant,
+        *,
+        restate: bool = False,
+        restated: Sequence[str] = (),
+    ) -> Issued | None:
         """Freeze the digest of a period that is over.
 
         One that was issued stays as it is. With `restate` it is issued anew if late events have
-        changed a figure. None when there was nothing to issue. Raises PeriodError for a period
-        that still runs.
+        changed a figure. `restated` names earlier ones that were issued anew together with it.
+        None when there was nothing to issue. Raises PeriodError for a period that still runs.
         """
         as_of = self._catch_up(period, now)
         if as_of < period.end:
@@ -137,7 +144,7 @@ class Digests:
         if before is not None and not restate:
             return None
         with self._store.reading() as tx:
-            material = self._material(tx, period, as_of)
+            material = replace(self._material(tx, period, as_of), restated=restated)
             found = self._digest(material)
             evidence = Evidence(found.questions, _all_rows(tx, material))
         report = found.report

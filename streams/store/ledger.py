@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
+    Select,
     Table,
     and_,
     bindparam,
@@ -357,6 +358,11 @@ class LedgerQueries(Queries):
         query = select(escalation).where(*where).order_by(c.asked_at, c.subject, c.n)
         return [Escalation(**row) for row in self.connection.execute(query).mappings()]
 
+    def _counted(self, query: Select[Any]) -> Counter[Any]:
+        """Groups to how many; a day that things came to and went from has none of them."""
+        rows = self.connection.execute(query)
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in rows if row[-1]})
+
     def openings(self, after: int, until: int) -> Counter[tuple[str, str]]:
         """(partner, rules) to how many cases were opened in a period and stand."""
         c = escalation.c
@@ -395,7 +401,7 @@ class LedgerQueries(Queries):
         if partner_id is not None:
             where.append(c.partner_id == partner_id)
         query = select(*by, func.sum(c.n)).where(*where).group_by(*by)
-        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+        return self._counted(query)
 
     def outcomes_within(
         self, after: int, until: int, partner_id: str | None = None
@@ -407,14 +413,14 @@ class LedgerQueries(Queries):
         if partner_id is not None:
             where.append(c.partner_id == partner_id)
         query = select(*by, func.count()).where(*where).group_by(*by)
-        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+        return self._counted(query)
 
     def open_after(self, last: date) -> Counter[tuple[str, str, str]]:
         """(partner tier, metric, escalation tier) to how many were open when a day ended."""
         c = daily_open.c
         by = (c.partner_tier, c.metric, c.escalation_tier)
         query = select(*by, func.sum(c.n)).where(c.day <= last.toordinal()).group_by(*by)
-        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+        return self._counted(query)
 
     def open_now(self, now: int) -> Counter[tuple[str, str, str]]:
         """The same for an instant after which nothing has been posted."""
@@ -425,7 +431,7 @@ class LedgerQueries(Queries):
             .where(c.entered == str(Entered.OPEN), or_(c.falls_at.is_(None), c.falls_at >= now))
             .group_by(*by)
         )
-        return Counter({tuple(row[:-1]): int(row[-1]) for row in self.connection.execute(query)})
+        return self._counted(query)
 
     def spent(self, metric: str, after: int, until: int) -> Iterator[tuple[str, str, int]]:
         """(partner tier, escalation tier, counted microseconds) of what was done in a period."""
@@ -436,7 +442,8 @@ class LedgerQueries(Queries):
             c.stopped_at <= until,
             c.spent.is_not(None),
         )
-        yield from self.connection.execute(query).tuples()
+        for row in self.connection.execute(query):
+            yield row.partner_tier, row.escalation_tier, row.spent
 
     def not_stopped(self, metric: str, at: int) -> dict[tuple[str, str], tuple[int, int]]:
         """(partner tier, escalation tier) to (how many went on at an instant, earliest start)."""

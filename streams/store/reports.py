@@ -49,7 +49,8 @@ class ReportQueries(Queries):
         """Period to the number of the newest issue, for every report of a kind."""
         c = report.c
         query = select(c.key, c.issue).where(c.kind == kind, c.about == about)
-        return dict(self.connection.execute(query.order_by(c.key, c.issue)).tuples().all())
+        rows = self.connection.execute(query.order_by(c.key, c.issue))
+        return {row.key: row.issue for row in rows}
 
     def issue_report(self, issued: IssuedReport) -> bool:
         """Freeze a report. False, with nothing changed, when somebody else issued it first."""
