@@ -27,7 +27,6 @@ from schemas.report import (
     Tone,
 )
 
-_MOST_IDS = 12
 #: Letters of a value that a narrow tile shows in large ones.
 _LONG_VALUE = 8
 
@@ -49,6 +48,7 @@ class _Page:
     """A report for browsers."""
 
     sheet = staticmethod(browser_sheet)
+    draws = True
     head = (
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -81,7 +81,7 @@ class _Page:
 
     def tiles(self, figures: Sequence[Figure]) -> str:
         return self.tag("div", "tiles", *(
-            self.tag("div", f"tile tile-{wording.tone_of(f)}", *self.tile(f), svg.spark(f))
+            self.tag("div", f"tile tile-{wording.tone_of(f)}", *self.tile(f))
             for f in figures
         ))  # fmt: skip
 
@@ -161,11 +161,9 @@ class _Page:
         )
 
     def terms(self, figures: Sequence[Figure], definition: str) -> str:
-        ids = ", ".join(escape(plain(figure.id)) for figure in figures[:_MOST_IDS])
-        more = f" and {len(figures) - _MOST_IDS} more" if len(figures) > _MOST_IDS else ""
+        ids = escape(wording.ids(figures))
         return (
-            f"<dt>{own(wording.labels(figures))}</dt>"
-            f"<dd>{own(definition)} <code>{ids}</code>{more}</dd>"
+            f"<dt>{own(wording.labels(figures))}</dt><dd>{own(definition)} <code>{ids}</code></dd>"
         )
 
     # --- the report ---------------------------------------------------------------------------
@@ -216,11 +214,11 @@ class _Page:
     def tile(self, figure: Figure) -> Iterator[str]:
         yield self.tag("p", "tile-label", own(figure.label))
         classes = "tile-value" + (" tile-long" if len(figure.shown) > _LONG_VALUE else "")
-        classes += " beside" if svg.spark(figure) else ""
-        yield self.tag("p", classes, self.marked(figure.shown, wording.tone_of(figure)))
-        if said := [wording.target(figure) and f"target {wording.target(figure)}",
-                    wording.about(figure)]:  # fmt: skip
-            yield from (self.tag("p", "tile-note", own(line)) for line in said if line)
+        shown = self.marked(figure.shown, wording.tone_of(figure))
+        drawn = svg.spark(figure) if self.draws else ""
+        yield self.tag("p", classes, drawn, shown)
+        remarks = wording.remarks(figure, with_before=not self.draws)
+        yield from (self.tag("p", "tile-note", own(line)) for line in remarks)
 
     def _table(self, table: Table, known: dict[str, Figure]) -> str:
         name = self.name(table.title)
@@ -255,6 +253,7 @@ class _Mail(_Page):
     """A report for mail programs: tables, each element with its own style."""
 
     sheet = staticmethod(mail_sheet)
+    draws = False
     head = ""
 
     def tag(self, name: str, classes: str, *content: str, **attributes: str) -> str:
@@ -274,8 +273,8 @@ class _Mail(_Page):
         beside = 2 if len(figures) in {2, 4} else 3
         wide = f"{100 // beside}%"
         cells = [
-            self.tag("td", f"tile tile-{wording.tone_of(figure)}", *self.tile(figure),
-                     self._before(figure), width=wide, valign="top")
+            self.tag("td", f"tile tile-{wording.tone_of(figure)}", *self.tile(figure), width=wide,
+                     valign="top")
             for figure in figures
         ]  # fmt: skip
         cells += [f'<td width="{wide}"></td>'] * (-len(cells) % beside)
@@ -284,11 +283,6 @@ class _Mail(_Page):
             '<table role="presentation" width="100%" cellpadding="0" cellspacing="8" border="0">'
             f"<tr>{'</tr><tr>'.join(rows)}</tr></table>"
         )
-
-    def _before(self, figure: Figure) -> str:
-        if not figure.before:
-            return ""
-        return self.tag("p", "tile-note", escape(f"before: {wording.before(figure)}"))
 
     def charts(self, charts: Sequence[Chart]) -> str:
         return "".join(

@@ -54,7 +54,7 @@ def _lines(report: Report) -> Iterator[str]:
     if found := wording.definitions(report):
         yield from ("", f"## {wording.DEFINITIONS}", "")
         for definition, figures in found.items():
-            ids = ", ".join(escaped(figure.id) for figure in figures)
+            ids = escaped(wording.ids(figures))
             labels = escaped(wording.labels(figures))
             yield f"- {_bold(labels)}: {escaped(definition)} <sub>{ids}</sub>"
         yield from ("", escaped(wording.EXPLAIN))

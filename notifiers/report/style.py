@@ -26,7 +26,7 @@ COLOURS = {
     "series1": ("#1f5b94", "#74b4ef"),
     "series2": ("#c26a00", "#f7c873"),
     "series3": ("#5b4b8a", "#9a88dc"),
-    "series4": ("#2f9bb5", "#7fd6e8"),
+    "series4": ("#2a93ac", "#7fd6e8"),
     "series5": ("#b0437c", "#da70aa"),
     "series6": ("#747c86", "#a7afb8"),
 }
@@ -81,10 +81,9 @@ _BROWSER = """
 .page{min-height:100vh;overflow-wrap:break-word;font-variant-numeric:tabular-nums}
 .mark{font-weight:700}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:10px;margin:12px 0 0}
-.tile{position:relative;min-width:0}
-.beside{padding-right:62px}
-.spark{position:absolute;right:12px;top:34px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:20px 32px;margin:16px 0 0}
+.tile{min-width:0}
+.spark{float:right;margin:4px 0 0 8px}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:20px 32px;margin:16px 0 0}
 .chart{margin:0;min-width:0}
 .chart>svg{display:block;margin:8px 0 0}
 .keys{margin:6px 0 0;line-height:1.6}
@@ -101,8 +100,9 @@ _BROWSER = """
 .head.right{white-space:normal}
 .head:last-child,.cell:last-child{padding-right:0}
 .terms{margin:8px 0 0;font-size:12px;color:$soft}
-.terms dt{margin:6px 0 0;color:$ink;font-weight:600}
-.terms dd{margin:0}
+.terms dt{margin:0;break-after:avoid;color:$ink;font-weight:600}
+.terms dd{margin:0 0 7px;break-inside:avoid}
+@media (min-width:700px){.terms{columns:2;column-gap:32px}}
 .terms code{font-size:11px;overflow-wrap:anywhere}
 svg text{font:12px/1 SANS;fill:$ink;font-variant-numeric:tabular-nums}
 svg .axis{font-size:11px;fill:$soft}
@@ -115,7 +115,7 @@ svg .target-tick{stroke:$ink;stroke-width:2}
 svg .track{fill:$band}
 svg .seam{stroke:$paper;stroke-width:1}
 svg .hatch{stroke:$paper;stroke-width:1.5}
-@media (max-width:600px){.page{padding:18px 16px 26px}.title{font-size:22px}.tiles{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}.beside{padding-right:0}.spark{position:static;display:block;margin:5px 0 0}}
+@media (max-width:600px){.page{padding:18px 16px 26px}.title{font-size:22px}.tile-value{font-size:19px}.tile-long{font-size:15px}.tiles{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 @media print{.body{background:none;font-size:10pt}.page{max-width:none;padding:0;min-height:0}.tile,.chart,.line,tr{break-inside:avoid}.heading,.name{break-after:avoid}.numbers{display:none}.scroll{overflow:visible}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}@page{margin:16mm 14mm}}
 """.replace("SANS", _SANS)  # noqa: E501 - one rule a line
 

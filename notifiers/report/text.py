@@ -142,8 +142,7 @@ class _Writer:
         yield from self._heading(wording.DEFINITIONS)
         for definition, figures in found.items():
             yield from self._wrapped(f"{wording.labels(figures)}: {plain(definition)}")
-            ids = ", ".join(plain(figure.id) for figure in figures)
-            for line in wrapped(ids, self._columns - 4):
+            for line in wrapped(wording.ids(figures), self._columns - 4):
                 yield "    " + self._painted(line, _FAINT)
         yield from self._wrapped(wording.EXPLAIN)
 

@@ -57,13 +57,13 @@ def amount(value: Decimal | None, unit: Unit) -> str:
     return number(value) + (_UNITS.get(unit, "") if value is not None else "")
 
 
-def remarks(figure: Figure) -> Iterator[str]:
+def remarks(figure: Figure, *, with_before: bool = True) -> Iterator[str]:
     """What stands under a figure: its target, what it is about, and what it was before."""
     if figure.target is not None:
         yield f"target {target(figure)}"
     if figure.n is not None:
         yield about(figure)
-    if figure.before:
+    if figure.before and with_before:
         yield f"before: {before(figure)}"
 
 
@@ -134,15 +134,20 @@ def _when(at: datetime, report: Report) -> str:
 
 
 def further_figures(report: Report) -> tuple[Figure, ...]:
-    """Figures that stand in no tile and no cell: a headline speaks of them at most."""
-    shown = {
+    """Figures that headlines speak of and that stand in no tile and no cell.
+
+    Others that are shown nowhere are there for `--explain`, such as those of partners further down
+    than a table goes.
+    """
+    shown = {figure.id for section in report.sections for figure in section.figures} | {
         cell.figure
         for section in report.sections
         for table in section.tables
         for row in table.rows
         for cell in row
     }
-    return tuple(figure for figure in report.figures if figure.id not in shown)
+    named = {name for line in report.summary for name in line.figures}
+    return tuple(figure for figure in report.figures if figure.id in named - shown)
 
 
 def definitions(report: Report) -> dict[str, list[Figure]]:
@@ -158,6 +163,12 @@ def labels(figures: Sequence[Figure], most: int = 3) -> str:
     names = list(dict.fromkeys(plain(figure.label) for figure in figures))
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def ids(figures: Sequence[Figure], most: int = 12) -> str:
+    """The ids of figures that share a definition, and how many more there are."""
+    more = f" and {len(figures) - most} more" if len(figures) > most else ""
+    return ", ".join(plain(figure.id) for figure in figures[:most]) + more
 
 
 EXPLAIN = "The rows behind a figure: --explain with its id, on the command that prints this report."

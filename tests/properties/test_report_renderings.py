@@ -31,7 +31,13 @@ few = settings(max_examples=settings().max_examples // 2)
 
 
 def figures_of(report: Report) -> set[str]:
-    return {plain(figure.shown) for figure in report.all_figures()}
+    """What is shown of figures in tiles and cells, and of those that headlines speak of."""
+    tiles = {figure.id for section in report.sections for figure in section.figures}
+    rows = (row for s in report.sections for table in s.tables for row in table.rows)
+    cells = {cell.figure for row in rows for cell in row}
+    named = {name for line in report.summary for name in line.figures}
+    found = (f for f in report.all_figures() if f.id in tiles | cells | named)
+    return {plain(figure.shown) for figure in found}
 
 
 @few
