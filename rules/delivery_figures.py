@@ -35,9 +35,10 @@ DEFECTS = frozenset({"damaged", "wrong_item", "quality", "return"})
 INACCURACIES = frozenset({"wrong_item", "price", "documentation"})
 #: Kinds of report that say that what was ordered has not come.
 _MISSING = frozenset({"short", "wrong_item"})
-_TERMS = frozenset({"order.placed", "order.amended", "order.cancelled"})
+_TERMS = frozenset({"order.amended", "order.cancelled"})
 _OF_ORDERS = frozenset(
     {
+        "order.placed",
         *_TERMS,
         "order.impacted",
         "delivery.completed",
@@ -137,17 +138,29 @@ def entries_of(contributions: Iterable[Contribution], zone: ZoneInfo) -> list[En
 
 
 class OrderPast:
-    """What was said of one order up to an instant, to be asked about earlier ones."""
+    """What was said of one order up to an instant, to be asked about earlier ones.
 
-    def __init__(self, order_id: str, entries: Sequence[Entry], zone: ZoneInfo, as_of: int) -> None:
+    The order itself is known if it was entered by `entered_by`, which may be later: an order that
+    is entered after its promise has passed would count in no month otherwise.
+    """
+
+    def __init__(
+        self,
+        order_id: str,
+        entries: Sequence[Entry],
+        zone: ZoneInfo,
+        as_of: int,
+        entered_by: int | None = None,
+    ) -> None:
         self.order_id = order_id
         self.zone = zone
         self.as_of = as_of
-        self._entries = _standing([entry for entry in entries if entry[0] <= as_of])
+        entered = as_of if entered_by is None else entered_by
+        self._placed = [e for e in entries if _is_placed(e) and e[0] <= entered]
+        known = [e for e in entries if e[0] <= as_of and not _is_placed(e)]
+        self._entries = _standing(known)
         self._term_times = [at for at, _, c in self._entries if c.type in _TERMS]
         self._other_times = [at for at, _, c in self._entries if c.type not in _TERMS]
-        placed = (at for at, _, c in self._entries if c.type == "order.placed")
-        self._placed_at = next(placed, 0)
         self._states: dict[tuple[int, int], Order] = {}
 
     def state(self, terms: int, evidence: int) -> Order:
@@ -155,11 +168,12 @@ class OrderPast:
 
         What was ordered at first is always known, however late it was entered.
         """
-        terms = max(terms, self._placed_at)
         key = bisect_right(self._term_times, terms), bisect_right(self._other_times, evidence)
         found = self._states.get(key)
         if found is None:
             found = Order(self.zone, ImpactMeasure.UNITS)
+            for at, _, c in self._placed:
+                found.apply(c, at)
             for at, _, c in self._entries:
                 if at <= (terms if c.type in _TERMS else evidence):
                     found.apply(c, at)
@@ -176,19 +190,27 @@ class OrderPast:
 
     def due_times(self) -> set[int]:
         """Every instant at which the order or a line of it fell or falls due, on either basis."""
+        if not self._placed:
+            return set()
         return {self.due_of(line, basis) for line in self.now.lines for basis in Basis}
 
     def due_of(self, line: OrderedLine, basis: Basis) -> int:
-        """When a line fell, or falls, due."""
+        """When a line fell, or falls, due. What is promised for a time that has passed falls due
+        when it is agreed."""
         due = line.first_promise
+        if self._line_at(0, self.as_of, line.key) is None:
+            added = (at for at in self._term_times if self._line_at(at, self.as_of, line.key))
+            due = max(due, next(added))
         if basis is Basis.FIRST:
             return due
+        promise = line.first_promise
         for at in self._term_times:
+            if at > due:
+                break  # it had fallen due: what is agreed later does not unmake a miss
             agreed = self._line_at(at, self.as_of, line.key)
-            if agreed is not None and agreed.promise != due:
-                if at > due:
-                    break  # it had fallen due: what is agreed later does not unmake a miss
-                due = agreed.promise
+            if agreed is not None and agreed.promise != promise:
+                promise = agreed.promise
+                due = max(promise, at)
         return due
 
     def due(self, basis: Basis, tolerance: Tolerance) -> list[Due]:
@@ -198,7 +220,7 @@ class OrderPast:
         all its lines are. Nothing for an order that nobody reported.
         """
         now = self.now
-        if not now.lines:
+        if not self._placed:
             return []
         reported, loose = self._reported_missing(now)
         judged = [self._line(line, basis, tolerance, reported) for line in now.lines]
@@ -212,24 +234,20 @@ class OrderPast:
         reported: Mapping[str, Decimal],
     ) -> tuple[Due, "tuple[_Arrival, _Arrival]"]:
         promise = self.due_of(now, basis)
-        terms = promise
-        agreed = self._line_at(terms, self.as_of, now.key)
-        if agreed is None:  # added to the order after its promise had passed
-            terms = self.as_of
-            agreed = now
+        agreed = self._line_at(promise, self.as_of, now.key)
+        assert agreed is not None, "a line is there when it falls due"
         ordered, expected = agreed.ordered, agreed.expected
         missing = reported.get(now.key, ZERO)
-        order = self.state(terms, self.as_of)
-        came = {
-            instant: self._came(terms, instant, now.key)
+        order = self.state(promise, self.as_of)
+        at_start, by_promise, by_limit, by_now = (
+            self._came(promise, instant, now.key)
             for instant in (
                 start_of_day(local_day(promise - 1, self.zone), self.zone),
                 promise,
                 tolerance.until(promise),
                 self.as_of,
             )
-        }
-        at_start, by_promise, by_limit, by_now = came.values()
+        )
         closed = order.final_at is not None
 
         def has_arrived(came: Decimal, slack: Decimal) -> bool:
@@ -439,6 +457,10 @@ def _tells_trouble(entry: Entry) -> bool:
     if c.type == "delivery.completed":
         return any(Part(*raw).damaged for raw in Completed(*c.data).lines or ())
     return c.type == "order.impacted"
+
+
+def _is_placed(entry: Entry) -> bool:
+    return entry[2].type == "order.placed"
 
 
 def _standing(entries: Sequence[Entry]) -> list[Entry]:

@@ -171,7 +171,7 @@ class PartnerMonths:
                 continue
             past = known
             if each.judged_at != self.as_of:
-                past = OrderPast(order_id, entries, self.zone, each.judged_at)
+                past = OrderPast(order_id, entries, self.zone, each.judged_at, self.as_of)
             for basis in Basis:
                 dues = past.due(basis, self.tolerance)
                 each.dues += [due for due in dues if each.holds(due.due)]
