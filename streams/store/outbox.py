@@ -49,6 +49,13 @@ _MUTABLE = (
 )
 
 
+_DROP = (
+    update(outbox)
+    .where(outbox.c.effect_id == bindparam("_effect_id"), outbox.c.status == OutboxStatus.QUEUED)
+    .values(status=OutboxStatus.DROPPED, reason=bindparam("_reason"), remind_at=None)
+)
+
+
 class OutboxQueries(Queries):
     """Statements about effects and deliveries."""
 
@@ -259,13 +266,9 @@ class OutboxQueries(Queries):
             query = select(c.effect_id).where(c.effect_id.in_(piece))
             sent = query.where(c.status.not_in((OutboxStatus.QUEUED, OutboxStatus.DROPPED)))
             told = set(self.connection.execute(sent).scalars())
-            waits = query.where(c.status == OutboxStatus.QUEUED)
-            for effect_id in self.connection.execute(waits).scalars().all():
-                statement = update(outbox).where(c.effect_id == effect_id)
-                reason = reasons[effect_id].reason
-                self.connection.execute(
-                    statement.values(status=OutboxStatus.DROPPED, reason=reason, remind_at=None)
-                )
+            self.connection.execute(
+                _DROP, [{"_effect_id": name, "_reason": reasons[name].reason} for name in piece]
+            )
             instead = (reasons[name].instead for name in piece if name in told)
             self._write_effects([effect for effect in instead if effect is not None])
 
