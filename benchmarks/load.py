@@ -3,24 +3,38 @@
 Of twenty events nine place an order of three lines, nine deliver the order that was placed 50,000
 orders earlier, and two are about tickets. Two orders of a hundred end in conflict: one comes 60
 hours late, one comes short. Everything about an order follows from its number, so that a stream
-can begin anywhere and a delivery knows its order. `later` moves all of its times by so many
-microseconds: what meets a clock on the wall must end about now.
+can begin anywhere and a delivery knows its order. Its pace says when each event happens.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, iso, to_instant
+from schemas.time import DAY, HOUR, SECOND, Instant, iso, to_instant
 from streams.records import RawRecord
 
 #: Orders between an order and its delivery.
 LAG = 50_000
 PARTNERS = 500
 
-_START = to_instant(datetime(2026, 1, 5, tzinfo=UTC))
+
+class Pace(NamedTuple):
+    """When events happen."""
+
+    start: int
+    """The instant of the event with index 0."""
+    step: int
+    """Microseconds from one event to the next."""
+
+    def ending(self, index: int, at: Instant) -> "Pace":
+        """The same pace, with the event of that index at an instant."""
+        return self._replace(start=at - index * self.step)
+
+
 #: 5,000 orders a day: a delivery comes ten days after its order.
-_STEP = 8 * SECOND
+PACE = Pace(to_instant(datetime(2026, 1, 5, tzinfo=UTC)), 8 * SECOND)
+
 _ROUND = 20
 _ORDERS_A_ROUND = 9
 # o: the next order; d: the delivery that is due; t: a ticket.
@@ -54,7 +68,7 @@ class Order:
     partner_id: str
     placed_at: Instant
     reported_at: Instant
-    """When its delivery is reported; it came half an hour earlier."""
+    """When its delivery is reported; it came 225 events earlier, half an hour."""
     delivered_at: Instant
     promised: Instant | str
     """Every other order is promised for a day, given as text."""
@@ -96,9 +110,9 @@ class Order:
         ).encode()
 
 
-def at(index: int, later: int = 0) -> Instant:
+def at(index: int, pace: Pace = PACE) -> Instant:
     """When the event with that index happens."""
-    return Instant(_START + later + index * _STEP)
+    return Instant(pace.start + index * pace.step)
 
 
 def first_event(orders: int) -> int:
@@ -106,15 +120,15 @@ def first_event(orders: int) -> int:
     return -(-orders // _ORDERS_A_ROUND) * _ROUND
 
 
-def order(number: int, later: int = 0) -> Order:
+def order(number: int, pace: Pace = PACE) -> Order:
     """The order with that number."""
     rounds, place = divmod(number, _ORDERS_A_ROUND)
-    placed_at = at(rounds * _ROUND + _SLOTS_OF_ORDERS[place], later)
+    placed_at = at(rounds * _ROUND + _SLOTS_OF_ORDERS[place], pace)
     rounds, place = divmod(number + LAG, _ORDERS_A_ROUND)
-    reported_at = at(rounds * _ROUND + _SLOTS_OF_DELIVERIES[place], later)
+    reported_at = at(rounds * _ROUND + _SLOTS_OF_DELIVERIES[place], pace)
     chance = _mix(number, 1)
     is_late, is_short = chance % 100 == 0, chance % 100 == 1
-    delivered_at = Instant(reported_at - 30 * MINUTE)
+    delivered_at = Instant(reported_at - 225 * pace.step)
     promised: Instant | str = Instant(delivered_at + (-60 * HOUR if is_late else DAY))
     if chance & 1024 and not is_late:
         promised = iso(delivered_at + DAY)[:10]
@@ -157,17 +171,17 @@ def _ticket(number: int, time: Instant) -> bytes:
     ).encode()
 
 
-def event(index: int, later: int = 0) -> bytes:
+def event(index: int, pace: Pace = PACE) -> bytes:
     """The event with that index, as the JSON of a CloudEvent."""
     rounds, slot = divmod(index, _ROUND)
     place = _PLACES[slot]
     match _PATTERN[slot]:
         case "o":
-            return order(rounds * _ORDERS_A_ROUND + place, later).placed()
+            return order(rounds * _ORDERS_A_ROUND + place, pace).placed()
         case "d":
-            return order(rounds * _ORDERS_A_ROUND + place - LAG, later).delivered()
+            return order(rounds * _ORDERS_A_ROUND + place - LAG, pace).delivered()
         case _:
-            return _ticket(rounds * 2 + place, at(index, later))
+            return _ticket(rounds * 2 + place, at(index, pace))
 
 
 def delivered_by(index: int) -> int | None:

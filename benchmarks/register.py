@@ -33,10 +33,14 @@ def database(folder: str | Path, name: str = "bench.db") -> str:
 
 
 def fill(
-    store: Store, house: House, orders: int, open_orders: int = load.LAG, later: int = 0
+    store: Store,
+    house: House,
+    orders: int,
+    open_orders: int = load.LAG,
+    pace: load.Pace = load.PACE,
 ) -> None:
     """Fill an empty store with so many orders, the last `open_orders` of them not delivered."""
-    rows = _rows(house, range(orders), orders - open_orders, later)
+    rows = _rows(house, range(orders), orders - open_orders, pace)
     more = True
     while more:
         with store.transaction() as tx:
@@ -71,11 +75,13 @@ def check(house: House, orders: int = 60) -> None:
     assert not expected, "orders that Handler.take did not store"
 
 
-def _rows(house: House, numbers: range, delivered: int, later: int = 0) -> Iterator[SubjectRow]:
+def _rows(
+    house: House, numbers: range, delivered: int, pace: load.Pace = load.PACE
+) -> Iterator[SubjectRow]:
     world = World(house.policies, house.recipients)
     policy = house.policies.newest
     for number in numbers:
-        order = load.order(number, later)
+        order = load.order(number, pace)
         partner_id = order.partner_id
         said = [_placed(order)]
         due: int | None = None

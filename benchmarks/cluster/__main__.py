@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
 
@@ -16,7 +17,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy import make_url
 
-from benchmarks import register
+from benchmarks import load, register
 from benchmarks.__main__ import Line, machine, table
 from benchmarks.cluster.fill import EARLIER, fill
 from benchmarks.cluster.scene import (
@@ -26,11 +27,12 @@ from benchmarks.cluster.scene import (
     Figures,
     Scale,
     Scene,
+    now,
     run_part,
-    until_now,
 )
 from benchmarks.cluster.workers import latency, throughput
 from benchmarks.house import House
+from schemas.time import SECOND
 from streams.cluster.clients import client_arguments
 from streams.cluster.topics import create_topics
 from streams.store import Store
@@ -96,29 +98,46 @@ def measure(
     brokers: str, server: PostgresServer, scale: Scale, names: list[str], rounds: int = 1
 ) -> dict[str, Figures]:
     """Run these parts by turns, each with a copy of the same store; medians of the rounds."""
-    later = until_now(scale.events, scale.register)
     found: dict[str, list[Figures]] = {}
+    loud = [name for name in names if name != "live"]
+    if loud:
+        # A day of events is read in seconds: the last one has happened just now.
+        last = load.first_event(scale.register) + scale.events
+        with _scene(brokers, server, scale, load.PACE.ending(last, now())) as scene:
+            asyncio.run(fill(scene))
+            for turn in range(rounds):
+                for name in loud:
+                    found.setdefault(name, []).append(_run(name, scene, server, turn))
+    for turn in range(rounds if "live" in names else 0):
+        # Events are written as they happen; the orders before them happened at the same pace.
+        small = replace(scale, register=load.LAG)
+        pace = load.Pace(0, SECOND // scale.live_rate)
+        pace = pace.ending(load.first_event(small.register), now())
+        with _scene(brokers, server, small, pace) as scene:
+            found.setdefault("live", []).append(_run("live", scene, server, turn))
+    return {name: _median(figures) for name, figures in found.items()}
+
+
+@contextmanager
+def _scene(brokers: str, server: PostgresServer, scale: Scale, pace: load.Pace) -> Iterator[Scene]:
+    """A filled store and empty topics."""
+    _say("filling the store and the topics")
+    house = House()
     with server.database() as filled:
-        _say("filling the store and the topics")
-        house = House()
         with Store.open(filled) as store:
             house.adopt(store)
-            register.fill(store, house, scale.register, later=later)
-        template = str(make_url(filled).database)
-        scene = Scene(brokers, f"bench-{template[-6:]}", filled, scale, later)
+            register.fill(store, house, scale.register, pace=pace)
+        name = str(make_url(filled).database)
+        scene = Scene(brokers, f"bench-{name[-6:]}", filled, scale, pace)
         asyncio.run(_make_topics(scene))
-        asyncio.run(fill(scene))
-        for turn in range(rounds):
-            for name in names:
-                _say(f"measuring: {name}")
-                with server.database(template) as database:
-                    mine = replace(scene, database=database, turn=turn)
-                    if name == "live":
-                        later = until_now(scale.live_events, scale.register)
-                        mine = replace(mine, topics=f"{scene.topics}-live-{turn}", later=later)
-                        asyncio.run(_make_topics(mine))
-                    found.setdefault(name, []).append(PARTS[name](mine))
-    return {name: _median(figures) for name, figures in found.items()}
+        yield scene
+
+
+def _run(name: str, scene: Scene, server: PostgresServer, turn: int) -> Figures:
+    """Run a part with a copy of the store for itself."""
+    _say(f"measuring: {name}")
+    with server.database(str(make_url(scene.database).database)) as database:
+        return PARTS[name](replace(scene, database=database, turn=turn))
 
 
 def _median(figures: list[Figures]) -> Figures:

@@ -38,9 +38,9 @@ async def fill(scene: Scene) -> None:
         earlier = f"{scene.topics}-{EARLIER}"
         await _write(
             producer,
-            ((earlier, load.order(n, scene.later).placed()) for n in scene.delivered_first()),
+            ((earlier, load.order(n, scene.pace).placed()) for n in scene.delivered_first()),
         )
-        events = (load.event(n, scene.later) for n in range(scene.first, last))
+        events = (load.event(n, scene.pace) for n in range(scene.first, last))
         await _write(producer, ((_topic(kafka, event), event) for event in events))
 
 
@@ -54,7 +54,7 @@ async def live(scene: Scene) -> dict[str, float]:
     """Write events at the rate that is asked for.
 
     Returns for each case that they open when its event was due to be written, in seconds of the
-    monotonic clock: what the writer itself is late by counts.
+    monotonic clock: what the writer itself is late by counts. The first tenth is left out.
     """
     kafka, scale = scene.kafka("live"), scene.scale
     opened: dict[str, float] = {}
@@ -64,21 +64,21 @@ async def live(scene: Scene) -> dict[str, float]:
             due = start + n / scale.live_rate
             if (wait := due - monotonic()) > 0:
                 await asyncio.sleep(max(wait, _BURST_S))
-            value = load.event(scene.first + n, scene.later)
+            value = load.event(scene.first + n, scene.pace)
             await producer.send(_topic(kafka, value), value, key=_key(value))
-            case = _case(scene.first + n, scene.later)
-            if case is not None:
+            case = _case(scene.first + n, scene.pace)
+            if case is not None and n >= scale.live_events // 10:
                 opened[case] = due
         await producer.flush()
     return opened
 
 
-def _case(index: int, later: int) -> str | None:
+def _case(index: int, pace: load.Pace) -> str | None:
     """The case that this event opens. Late orders have had one before they come."""
     number = load.delivered_by(index)
     if number is None:
         return None
-    order = load.order(number, later)
+    order = load.order(number, pace)
     if not order.is_short:
         return None
     return case_id(subject_key(Kind.ORDER, order.partner_id, order.order_id))

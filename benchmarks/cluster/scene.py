@@ -48,8 +48,8 @@ class Scene:
     database: str
     """The store that it writes to."""
     scale: Scale
-    later: int
-    """Microseconds by which the load is moved: its last event happens about now."""
+    pace: load.Pace
+    """When the events happen: about now at the end, for a worker lives by the clock on the wall."""
     turn: int = 0
     """How often the part has run before: it reads in a new group each time."""
 
@@ -61,7 +61,8 @@ class Scene:
     def read(cls) -> Self:
         """What the process that started this one gave it."""
         said = json.loads(sys.argv[1])
-        return cls(**{**said, "scale": Scale(**said["scale"])})
+        scale, pace = Scale(**said["scale"]), load.Pace(*said["pace"])
+        return cls(**{**said, "scale": scale, "pace": pace})
 
     def kafka(self, group: str) -> KafkaSettings:
         """How a worker of this group reaches the topics."""
@@ -93,11 +94,6 @@ class Scene:
 def now() -> Instant:
     """What the clock on the wall shows."""
     return to_instant(datetime.now(UTC))
-
-
-def until_now(events: int, register: int) -> int:
-    """By how much the load is to be moved so that its last event happens now."""
-    return now() - load.at(load.first_event(register) + events)
 
 
 def environment(kafka: KafkaSettings) -> dict[str, str]:

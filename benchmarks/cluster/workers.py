@@ -53,7 +53,7 @@ def throughput(scene: Scene, workers: int) -> Figures:
 def latency(scene: Scene) -> Figures:
     """Milliseconds from when an event was to be written until somebody else sees its case."""
     kafka, scale = scene.kafka("live"), scene.scale
-    since = load.at(scene.first, scene.later) - HOUR
+    since = load.at(scene.first, scene.pace) - HOUR
     seen: dict[str, float] = {}
     with _running(scene, kafka, 1) as check, _database(scene) as connection:
         asyncio.run(_until_complete(kafka, 1, check))
