@@ -1,5 +1,7 @@
 """Commands write through the running service, or by themselves when none runs.
 
+In a cluster they always write by themselves, beside the workers: any number of processes may.
+
 submit(settings, [{"specversion": "1.0", ...}])  ->  [Accepted()]
 """
 
@@ -18,6 +20,8 @@ from detente.settings import Settings
 from detente.wire import PATH, decode_outcomes, encode_records
 from streams.outcome import Outcome
 from streams.records import RawRecord, Record
+from streams.store import Store
+from streams.store.engines import database_file, parse_url
 
 Take = Callable[[Sequence[Record]], list[Outcome]]
 """Takes a batch and returns once it is on disk, with one outcome for each record."""
@@ -46,6 +50,10 @@ def open_intake(settings: Settings) -> Iterator[Take]:
 
     Raises UnreachableError.
     """
+    if is_of_a_cluster(settings.db):
+        with _beside_workers(settings.db) as take:
+            yield take
+        return
     lock = Lock(settings.db, "a detente command")
     try:
         lock.acquire(0)
@@ -57,6 +65,36 @@ def open_intake(settings: Settings) -> Iterator[Take]:
         _wait_for(lock)
     with lock, open_embedded(settings, wall_clock()) as embedded:
         yield lambda records: embedded.handler.take(records, wall_clock())
+
+
+def is_of_a_cluster(db: str) -> bool:
+    """Whether the database is one that workers of a cluster have written to. Raises StoreError."""
+    if database_file(parse_url(db)) is not None:
+        return False
+    with Store.open(db, create=False) as store, store.reading() as tx:
+        return tx.has_fences()
+
+
+@contextmanager
+def _beside_workers(db: str) -> Iterator[Take]:
+    from streams.cluster.deciding import Deciding
+    from streams.cluster.presence import OccupiedError as Occupied
+    from streams.cluster.presence import Presence
+    from streams.cluster.read_past import ReadPast
+
+    presence = Presence(db)
+    try:
+        presence.enter()
+    except Occupied as error:
+        raise UnreachableError(str(error)) from None
+    try:
+        with Store.open(db, create=False) as store:
+            # How far the topics were read is not asked: nothing that was decided is taken back by
+            # one that knows less.
+            deciding = Deciding(store, ReadPast(), wall_clock)
+            yield lambda records: deciding.take(records, wall_clock())
+    finally:
+        presence.leave()
 
 
 def _wait_for(lock: Lock) -> None:

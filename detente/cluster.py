@@ -23,7 +23,7 @@ from schemas.time import Instant
 from streams.cluster.deciding import Deciding
 from streams.cluster.looking import Looking
 from streams.cluster.presence import Presence
-from streams.cluster.read_past import ClusterHorizon, ReadPast
+from streams.cluster.read_past import ReadPast
 from streams.cluster.settings import (
     ClusterSettings,
     ClusterSettingsError,
@@ -137,7 +137,7 @@ async def opened(
         deciding = await asyncio.to_thread(Deciding, store, read_past, clock)
         metrics.watch_store(
             store,
-            ClusterHorizon(knowledge.policy.document, read_past),
+            deciding.horizon,
             clock,
             INFRASTRUCTURE_ERRORS,
         )

@@ -15,6 +15,7 @@ from faust.app.base import BootStrategy
 from mode.types import ServiceT
 
 from schemas.time import Instant
+from streams.cluster.health_pages import HealthPages
 from streams.cluster.settings import ClusterSettings, read_cluster_settings
 from streams.cluster.worker import ClusterWorker
 from streams.writer import Clock
@@ -54,10 +55,12 @@ class ClusterApp(faust.App):
 
 
 def create_app(
-    settings: Callable[[], ClusterSettings] = read_cluster_settings, clock: Clock = wall_clock
+    settings: Callable[[], ClusterSettings] = read_cluster_settings,
+    clock: Clock = wall_clock,
+    pages: HealthPages | None = None,
 ) -> ClusterApp:
     """An app for one worker process; the settings are read when it starts."""
-    return ClusterApp(ClusterWorker(settings, clock))
+    return ClusterApp(ClusterWorker(settings, clock, pages))
 
 
 app = create_app()

@@ -5,7 +5,7 @@ asks for the page. No figure names a case, a partner or a person.
 """
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
 from prometheus_client import (
@@ -45,6 +45,10 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as the library declares it
 
 
+Look = Callable[[], Mapping[tuple[str, int], tuple[int, Instant]]]
+"""For each topic and partition: records behind, and up to when it has been read past."""
+
+
 class Metrics:
     """The figures of one process."""
 
@@ -71,7 +75,6 @@ class Metrics:
             self._events.labels(name)
         for result in ("sent", "failed", "deferred", "dropped", "dead"):
             self._deliveries.labels(result)
-        self._partitions = _Partitions()
 
     def batch(self, outcomes: Iterable[Outcome], seconds: float) -> None:
         """A batch was committed, so long after it was begun."""
@@ -94,22 +97,9 @@ class Metrics:
         ):
             self._deliveries.labels(result).inc(n)
 
-    def partition(self, topic: str, partition: int, *, behind: int, fence_at: Instant) -> None:
-        """Where a partition that this process reads stands.
-
-        `behind` is how many records it holds that are not committed here; `fence_at` is when it
-        was last known to be read to its end, or else when its fence last moved.
-        """
-        self._partitions.known[topic, partition] = behind, fence_at
-
-    def gave_up(self, topic: str, partition: int) -> None:
-        """Somebody else reads the partition from now on."""
-        self._partitions.known.pop((topic, partition), None)
-
-    def watch_partitions(self, clock: Callable[[], Instant]) -> None:
-        """Show what `partition` is told; `clock` says how long ago that was."""
-        self._partitions.clock = clock
-        self.registry.register(self._partitions)
+    def watch_partitions(self, look: Look, clock: Callable[[], Instant]) -> None:
+        """Show how far the partitions that this process reads were committed."""
+        self.registry.register(_Partitions(look, clock))
 
     def watch_store(
         self,
@@ -127,9 +117,9 @@ class Metrics:
 
 
 class _Partitions(Collector):
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, int], tuple[int, Instant]] = {}
-        self.clock: Callable[[], Instant]
+    def __init__(self, look: Look, clock: Callable[[], Instant]) -> None:
+        self._look = look
+        self._clock = clock
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
@@ -142,13 +132,14 @@ class _Partitions(Collector):
         )
         age = GaugeMetricFamily(
             "detente_fence_age_seconds",
-            "Since a partition was read to its end, or its fence last moved.",
+            "Since the time up to which a partition has been read past.",
             labels=["topic", "partition"],
         )
-        now = self.clock()
-        for (topic, number), (behind, fence_at) in sorted(self.known.copy().items()):
+        now = self._clock()
+        for (topic, number), (behind, read_until) in sorted(self._look().items()):
             lag.add_metric([topic, str(number)], behind)
-            age.add_metric([topic, str(number)], _seconds(now, fence_at))
+            if read_until:  # it is not known before anybody has looked
+                age.add_metric([topic, str(number)], _seconds(now, read_until))
         yield lag
         yield age
 

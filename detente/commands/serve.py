@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -13,8 +15,12 @@ from detente.occupancy import Lock, OccupiedError
 from detente.output import RefusedError, say
 from detente.service import Service
 from detente.settings import Settings, db_option, document_options, read_settings
+from streams.cluster.presence import OccupiedError as SharedError
+from streams.cluster.presence import Presence
 from streams.intake import UnprotectedBindingError
 from streams.logs import secrets_of, set_up_logs
+from streams.store import Store
+from streams.store.engines import database_file, parse_url
 
 #: Seconds that a command which writes right now gets to end.
 _PATIENCE = 5.0
@@ -76,7 +82,7 @@ def serve(
         level=settings.log_level,
         secrets=secrets_of(os.environ, settings.db),
     )
-    with lock:
+    with lock, _alone(settings):
         after = None
         if example:
             from detente.example import fill
@@ -84,6 +90,29 @@ def serve(
             after = fill(settings, keep=keep)
         with open_embedded(settings, wall_clock()) as embedded:
             asyncio.run(_serve(settings, embedded, after))
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Keep the workers of a cluster away from a database server, or be kept away by them."""
+    if database_file(parse_url(settings.db)) is not None:
+        yield
+        return
+    presence = Presence(settings.db, alone=True)
+    try:
+        presence.enter()
+    except SharedError as error:
+        raise RefusedError(str(error)) from None
+    try:
+        with Store.open(settings.db, migrate=True) as store, store.reading() as tx:
+            if tx.has_fences():
+                raise RefusedError(
+                    f"{settings.database} is a cluster's: what its topics still hold is known to "
+                    "workers alone. Start `detente worker`, or name another database with --db"
+                )
+        yield
+    finally:
+        presence.leave()
 
 
 async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> None:

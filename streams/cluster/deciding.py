@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
+from rules.world import Horizon
 from schemas.time import Instant
 from streams.announcements import announce
 from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
@@ -33,11 +34,14 @@ class Deciding:
         read_past: ReadPast,
         clock: Clock,
         observe: Observe = lambda outcomes, seconds: None,
+        decided: Callable[[int], None] = lambda subjects: None,
     ) -> None:
+        """`decided` is told how many subjects each look at the deadlines has decided."""
         self._store = store
         self._read_past = read_past
         self._clock = clock
         self._observe = observe
+        self._decided = decided
         self._learn()
 
     def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
@@ -67,9 +71,16 @@ class Deciding:
         """Decide deadlines that are due and read past. Returns how many subjects were due."""
         while True:
             try:
-                return self._handler.tick(self._clock())
+                decided = self._handler.tick(self._clock())
             except DocumentsChanged:
                 self._learn()
+            else:
+                self._decided(decided)
+                return decided
+
+    def horizon(self, now: Instant) -> Horizon:
+        """Up to where deadlines may be decided at `now`."""
+        return self._horizon(now)
 
     def fences(self, topics: Collection[str]) -> dict[Partition, int]:
         """How far the topics were committed."""

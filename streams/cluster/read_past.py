@@ -47,6 +47,10 @@ class ReadPast:
         """Everything that had been written before this instant has been committed."""
         return min(self._until.values(), default=START)
 
+    def until_of(self, partition: Partition) -> Instant:
+        """What had been written to one partition before this instant has been committed."""
+        return self._until.get(partition, START)
+
     def asked(self, at: Instant, ends: Mapping[Partition, int]) -> None:
         """Note where the partitions ended; `at` was read before anybody was asked."""
         for partition, end in ends.items():

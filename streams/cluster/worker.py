@@ -11,6 +11,7 @@ from mode import Service
 from schemas.documents import DocumentError
 from streams.cluster.deadlines import Deadlines
 from streams.cluster.deciding import Deciding, Observe
+from streams.cluster.health_pages import HealthPages
 from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.pump import Pump
 from streams.cluster.read_past import EndOffsets, ReadPast
@@ -38,12 +39,12 @@ class ClusterWorker(Service):
         self,
         settings: Callable[[], ClusterSettings],
         clock: Clock,
-        observe: Observe = lambda outcomes, seconds: None,
+        pages: HealthPages | None = None,
     ) -> None:
         super().__init__()
         self._read_settings = settings
         self._clock = clock
-        self._observe = observe
+        self._pages = pages
         self.read_past = ReadPast()
         self._closing = AsyncExitStack()
         self.store: Store
@@ -73,7 +74,7 @@ class ClusterWorker(Service):
         await asyncio.to_thread(self._presence.enter)
         self._closing.callback(self._presence.leave)
         deciding = await asyncio.to_thread(
-            Deciding, self.store, self.read_past, self._clock, self._observe
+            Deciding, self.store, self.read_past, self._clock, *_observers(self._pages)
         )
         ends = EndOffsets(kafka)
         self._closing.push_async_callback(ends.stop)
@@ -87,6 +88,16 @@ class ClusterWorker(Service):
         self._closing.callback(watchdog.stop)
         self.pump = Pump(kafka, deciding, self.writer, watchdog.moved)
         self.add_dependency(self.pump)
+        if self._pages is not None:
+            self._pages.watch(
+                self.store,
+                deciding.horizon,
+                self.read_past,
+                self.pump,
+                self.writer,
+                self._clock,
+            )
+            self.add_dependency(self._pages)
         self.add_dependency(
             Deadlines(
                 kafka,
@@ -117,6 +128,10 @@ class ClusterWorker(Service):
     def _has_lag(self) -> bool:
         lag = self.read_past.lag
         return any(lag.get((p.topic, p.partition), 0) > 0 for p in self.pump.partitions)
+
+
+def _observers(pages: HealthPages | None) -> tuple[Observe, Callable[[int], None]] | tuple[()]:
+    return () if pages is None else (pages.metrics.batch, pages.metrics.decided)
 
 
 def _sentence(error: Exception) -> str:

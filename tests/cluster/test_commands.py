@@ -1,0 +1,80 @@
+"""Commands in a cluster: decided at once, beside the workers, and driven again after a mistake."""
+
+import asyncio
+import json
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from detente.cli import cli
+from detente.cluster import put_in_force
+from detente.embedded import wall_clock
+from rules.decision import State
+from streams.cluster.presence import Presence
+from streams.cluster.settings import ClusterSettings
+from streams.store import Store, Topic
+from tests.cluster.cluster import Cluster, until
+from tests.cluster.test_intake import cases
+from tests.cluster.test_relay import settings_of, trouble
+
+
+async def detente(cluster: Cluster, *arguments: str) -> Result:
+    """Run a command as another process would."""
+    return await asyncio.to_thread(
+        CliRunner().invoke, cli, [*arguments, "--db", cluster.db], catch_exceptions=False
+    )
+
+
+async def test_a_command_is_decided_at_once_and_announced(cluster: Cluster) -> None:
+    put_in_force(settings_of(cluster), ClusterSettings(cluster.db, cluster.kafka), wall_clock())
+    await cluster.start()
+    await cluster.produce(trouble(cluster, "PO-1"))
+    await until(lambda: cases(cluster), cluster.logs)
+    [case_id] = cases(cluster)
+    done = await detente(cluster, "ack", case_id, "--as", "claire")
+    assert done.exit_code == 0, done.output
+    assert cases(cluster) == {case_id: State.ACKNOWLEDGED}
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        types = [json.loads(row.value)["type"] for row in tx.announcements(9)]
+    assert types == ["detente.case.opened", "detente.case.acknowledged"]
+    refused = await detente(cluster, "serve", "--port", "0")
+    assert refused.exit_code == 1
+    assert "a worker or another process works on" in refused.output
+
+
+async def test_rejected_input_is_driven_again(cluster: Cluster) -> None:
+    put_in_force(settings_of(cluster), ClusterSettings(cluster.db, cluster.kafka), wall_clock())
+    worker = await cluster.start()
+    placed, short = trouble(cluster, "PO-1")
+    unknown: dict[str, Any] = json.loads(short[2]) | {"type": "order.vanished"}
+    await cluster.produce([placed, (short[0], short[1], json.dumps(unknown).encode())])
+    await cluster.drained()
+    assert await worker.end() == 0
+    # Whoever sent it mends it in the store's stead: a newer version would know the type.
+    with Store.open(cluster.db, create=False) as store, store.transaction() as tx:
+        [row] = tx.list_rejected()
+        assert "offset" in row.entry.position
+        tx.connection.exec_driver_sql("UPDATE rejected SET value = %s", (short[2],))
+    done = await detente(cluster, "rejected", "--retry", str(row.id), "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["taken"] == 1
+    assert list(cases(cluster).values()) == [State.OPEN]
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        topics = [row.topic for row in tx.announcements(9)]
+    assert topics == [Topic.REJECTED, Topic.DECISIONS]
+
+
+async def test_no_embedded_service_takes_over_a_cluster(cluster: Cluster) -> None:
+    worker = await cluster.start()
+    await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
+    await cluster.drained()
+    assert await worker.end() == 0
+    refused = await detente(cluster, "serve", "--port", "0")
+    assert refused.exit_code == 1
+    assert "is a cluster's" in refused.output
+    service = Presence(cluster.db, alone=True)
+    service.enter()
+    busy = await detente(cluster, "rejected", "--retry-all")
+    service.leave()
+    assert busy.exit_code == 3
+    assert "an embedded service" in busy.output
