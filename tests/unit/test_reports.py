@@ -173,6 +173,19 @@ def test_what_partners_are_called_is_shown_and_does_nothing() -> None:
         assert "<bdi>شركة النور للتجارة</bdi>" in source
 
 
+@pytest.mark.parametrize("kind", ChartKind)
+@pytest.mark.parametrize("for_mail", [False, True])
+def test_no_text_of_a_chart_does_anything(kind: ChartKind, for_mail: bool) -> None:
+    nasty = "<script>"
+    drawn = chart(kind, Unit.COUNT, [nasty, f"{nasty} שלום", nasty], ["1", "2", None],
+                  ["3", "2", "1"], target="2", label=nasty)  # fmt: skip
+    drawn = drawn.model_copy(update={"title": nasty, "alt": nasty})
+    section = Section(id="s", title="S", charts=(drawn,))
+    source = to_html(digest().model_copy(update={"sections": (section,)}), for_mail=for_mail)
+    assert "<script" not in source
+    assert Page(source).text.count(nasty) > 5
+
+
 def test_a_page_names_its_drawings_for_those_who_do_not_see_them() -> None:
     page = Page(to_html(digest()))
     drawn = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "role")]
