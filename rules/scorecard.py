@@ -14,6 +14,7 @@ from rules.attainment import Attainment, Outcome, control_totals, quantile, wils
 from rules.clocks.clock import PARTNER
 from rules.deadlines import in_words
 from rules.delivery_figures import ZERO, Basis, Due, Grade
+from rules.digest.attainment import target_of
 from rules.partner_months import (
     PartnerMonth,
     PartnerMonths,
@@ -23,7 +24,6 @@ from rules.partner_months import (
     lead_times,
 )
 from rules.subjects import split_key
-from schemas.policy import Reporting
 from schemas.report import (
     Cell,
     Chart,
@@ -75,15 +75,6 @@ def scorecard(months: PartnerMonths, name: str) -> Scorecard:
     return _Writer(months, name).write()
 
 
-def target_of(reporting: Reporting, partner_tier: str, metric: str) -> Decimal | None:
-    """The percent to reach: of the tier or else of all, by the metric or else by `default`."""
-    for tier, named in product((partner_tier, "default"), (metric, "default")):
-        found = reporting.targets.get(tier, {}).get(named)
-        if found is not None:
-            return found
-    return None
-
-
 class _Writer:
     """Writes one report. Lives for one call."""
 
@@ -112,7 +103,7 @@ class _Writer:
         found |= {f.id: f for f in self.others}
         report = Report(
             kind=ReportKind.SCORECARD,
-            title=f"Scorecard of {self.name}, {last.month.label}",
+            title="Partner scorecard",
             about=self.name,
             about_id=m.partner_id,
             period=Period(
@@ -151,7 +142,11 @@ class _Writer:
     ) -> Figure:
         """A percentage: (hits, n) of each month, the last one's last."""
         hits, n = shares[-1]
-        target = None if metric is None else target_of(self.reporting, self.m.partner_tier, metric)
+        target = (
+            None
+            if metric is None
+            else target_of(self.reporting.targets, self.m.partner_tier, metric)
+        )
         reached = None if target is None or n == 0 else 100 * hits >= target * n
         return Figure(
             id=name,
@@ -204,12 +199,14 @@ class _Writer:
         self,
         title: str,
         unit: Unit,
-        figures: Iterable[Figure],
+        figures: Sequence[Figure],
         *,
         target: Decimal | None = None,
         kind: ChartKind = ChartKind.LINES,
-        visibility: Visibility = Visibility.STRATEGIC,
-    ) -> Chart:
+    ) -> tuple[Chart, ...]:
+        """A chart of the months; none where there was nothing to measure in any of them."""
+        if all(value is None for f in figures for value in (*f.before, f.value)):
+            return ()
         points = tuple(month.month.key for month in self.m.months)
         series = tuple(Series(label=f.label, values=(*f.before, f.value)) for f in figures)
         said = "; ".join(
@@ -217,15 +214,17 @@ class _Writer:
             + ", ".join("none" if v is None else _shown(v, unit) for v in line.values)
             for line in series
         )
-        return Chart(
-            title=title,
-            kind=kind,
-            unit=unit,
-            points=points,
-            series=series,
-            target=target,
-            alt=f"{title}, {points[0]} to {points[-1]}. {said}.",
-            visibility=visibility,
+        return (
+            Chart(
+                title=title,
+                kind=kind,
+                unit=unit,
+                points=points,
+                series=series,
+                target=target,
+                alt=f"{title}, {points[0]} to {points[-1]}. {said}.",
+                visibility=Visibility.STRATEGIC,
+            ),
         )
 
     # -- delivery ------------------------------------------------------------------------------
@@ -250,10 +249,8 @@ class _Writer:
             title="Deliveries",
             text=(self._left_out(),),
             figures=(*tiles, accuracy),
-            charts=(
-                self._chart("Deliveries over six months", Unit.PERCENT, (*tiles, accuracy),
-                            target=tiles[0].target),
-            ),
+            charts=self._chart("Deliveries over six months", Unit.PERCENT, (*tiles, accuracy),
+                               target=tiles[0].target),
             tables=(
                 Table(
                     title="On time and in full",
@@ -498,7 +495,7 @@ class _Writer:
             title="Lead time",
             text=(text,) if early else (),
             figures=figures,
-            charts=(self._chart("Lead time over six months", Unit.DAYS, figures[:2]),),
+            charts=self._chart("Lead time over six months", Unit.DAYS, figures[:2]),
         )
 
     # -- quality -------------------------------------------------------------------------------
@@ -539,9 +536,7 @@ class _Writer:
             id="quality",
             title="Quality",
             figures=(figure,),
-            charts=(
-                self._chart("Defects per million over six months", Unit.PER_MILLION, [figure]),
-            ),
+            charts=self._chart("Defects over six months", Unit.PER_MILLION, [figure]),
         )
 
     # -- problems ------------------------------------------------------------------------------
@@ -628,10 +623,10 @@ class _Writer:
             title="Problems",
             figures=(*took, *still, for_good),
             charts=(
-                self._chart(
+                *self._chart(
                     "Open problems over six months", Unit.COUNT, still[:1], kind=ChartKind.STACKED
                 ),
-                self._chart("Resolution time over six months", Unit.HOURS, took),
+                *self._chart("Resolution time over six months", Unit.HOURS, took),
             ),
         )
 
@@ -680,7 +675,7 @@ class _Writer:
             "included, whose due time fell in the month. Cancelled, excused, paused and not yet "
             "due are left out.",
             visibility=Visibility.JOINT,
-            metric=None if owner == PARTNER else metric.removeprefix(_SESSION),
+            metric=None if owner == PARTNER else metric,
         )
         self.others.append(figure)
         self.rows[figure.id] = lambda: self._promise_rows(figure, metric)
