@@ -23,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.alarms import Alarms
 from detente.channels import open_channels
+from detente.closures import ClosureLists
 from detente.cluster import LOOK_EVERY, Parts, opened, process_name, repeat
 from detente.embedded import LAST_ALIVE, UP_SINCE
 from detente.failures import PortTakenError
@@ -207,6 +208,7 @@ class _Duties:
         self._watch = ClusterFeedWatch(policy.document, read_past=parts.read_past)
         self._alarms = Alarms(parts.store, self._watch, policy)
         self._summaries = Summaries(parts.store, parts.knowledge.house)
+        self._closures = ClosureLists(parts.store, parts.knowledge)
 
     def look(self) -> bool:
         """Do what is due, if it is ours to do. True when policy or directory have changed."""
@@ -229,6 +231,7 @@ class _Duties:
         }
         self._alarms.look(now)
         self._summaries.look(now)
+        self._closures.look(now)
         return False
 
     def leave(self) -> None:

@@ -25,6 +25,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.alarms import Alarms
 from detente.channels import open_channels
+from detente.closures import ClosureLists
 from detente.disruptions import Disruptions
 from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
 from detente.failures import PortTakenError
@@ -101,6 +102,7 @@ class Service:
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
         self._reporting = Reporting(embedded.store)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
+        self._closures = ClosureLists(embedded.store, embedded.knowledge)
         self._disruptions = Disruptions(embedded.store)
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
@@ -247,8 +249,8 @@ class Service:
         now = self._clock()
         self._note_alive(now)
         self._read_tokens()
-        looks = (self._alarms.look, self._summaries.look, self._disruptions.look)
-        return sum(look(now) for look in looks)
+        looks = (self._alarms, self._summaries, self._closures, self._disruptions)
+        return sum(each.look(now) for each in looks)
 
     def _note_start(self) -> None:
         watch = self._embedded.watch

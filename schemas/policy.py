@@ -183,6 +183,10 @@ class Clocks(Document):
         Field(description="A breach without a case is told, unless it is longer ago; 0h: never."),
     ] = parse_span("7d")
     touchpoint_shift: Shift = Shift.BEFORE
+    closure_list_at: Annotated[
+        ClockField | None,
+        Field(description="Time of day of that list, in each owner's calendar; else there is none."),
+    ] = None
     due_soon_after_closure: Annotated[
         SpanField, Field(description="The list before a weekend or holiday names what is due then.")
     ] = parse_span("4bh")

@@ -23,7 +23,15 @@ from streams.store import bulk, bulk_postgres
 from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import NextDue
-from streams.store.tables import clock_owner, conflict_case, guard, occurrence, subject
+from streams.store.tables import (
+    clock_owner,
+    conflict_case,
+    guard,
+    instance,
+    occurrence,
+    subject,
+    unposted,
+)
 
 # The advisory lock of PostgreSQL that everybody who decides shares: "deciding" in eight letters.
 _DECIDING = int.from_bytes(b"deciding")
@@ -101,6 +109,16 @@ class SubjectQueries(Queries):
             query = select(clock_owner).where(clock_owner.c.case_id.in_(piece))
             names |= {row.subject: row.case_id for row in self.connection.execute(query)}
         return {names[key]: row for key, row in self.load_subjects(names).items()}
+
+    def subjects_that_owe(self, now: Instant) -> set[str]:
+        """Keys of subjects with a clock that runs, is paused, or is late with nothing come.
+
+        As the ledger has them, with those that it has not looked at since they changed.
+        """
+        c = instance.c
+        owing = select(c.subject).where(c.entered.in_(("open", "breached")), c.stopped_at.is_(None))
+        changed = select(unposted.c.key).where(unposted.c.due <= now)
+        return set(self.connection.execute(union_all(owing, changed)).scalars())
 
     def subjects_of_kind(self, kind: Kind, partner_id: str | None = None) -> Iterator[SubjectRow]:
         """Every subject of a kind, of one partner or of all, in the order of their keys.
