@@ -94,7 +94,7 @@ class BusinessCalendar:
         overrides: Mapping[str | date, Sequence[IntervalText]] | None = None,
         breaks: Mapping[str | date, Sequence[IntervalText]] | None = None,
     ) -> None:
-        self.zone = _zone(timezone)
+        self.zone = zone_of(timezone)
         self._week = _week(hours)
         listed = (holidays,) if isinstance(holidays, str | date) else tuple(holidays)
         regions = [item for item in listed if isinstance(item, str) and not item[:1].isdigit()]
@@ -469,7 +469,8 @@ def _public_holidays(country: str, region: str | None, year: int) -> frozenset[i
 # -- reading what people write ---------------------------------------------------------------------
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of an IANA name. Raises ValueError that says what is accepted."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, TypeError):

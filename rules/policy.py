@@ -11,12 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from rules import conditions as cond
-from rules.calendars import BusinessCalendar
+from rules.calendars import BusinessCalendar, zone_of
 from rules.clocks.clock import Target
 from rules.clocks.targets import targets
 from rules.conditions import Atom, ConditionError, Node, Repeats, Test
 from rules.decision import Kind
+from rules.recipients import PERSON
 from schemas.policy import (
+    DELIVERY_METRICS,
     ROLES,
     WATCH,
     Anchor,
@@ -379,6 +381,7 @@ def compile_policy(policy: Policy, digest: str) -> CompiledPolicy:
     for severity, tier in tiers.items():
         path: Path = ("exceptions", "disruptions", severity) if severity else ("exceptions",)
         must_be(tier, path, policy.tiers, "tier")
+    problems += _reporting_problems(policy)
     if problems:
         raise PolicyError(problems)
     return CompiledPolicy(policy, digest, calendars, nodes, ladders)
@@ -427,6 +430,37 @@ def _commitment_problems(policy: Policy) -> Iterator[PolicyProblem]:
         kinds = [touchpoint.kind for touchpoint in promised.touchpoints]
         for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
             yield PolicyProblem((*path, "touchpoints"), f"{kind!r} is promised twice")
+
+
+def _reporting_problems(policy: Policy) -> Iterator[PolicyProblem]:
+    """Reports to nobody who is known, in no zone, or against targets of what is not measured."""
+    reporting = policy.reporting
+    if reporting.timezone is not None:
+        try:
+            zone_of(reporting.timezone)
+        except ValueError as error:
+            yield PolicyProblem(("reporting", "timezone"), str(error))
+    roles = (*ROLES, *policy.roles)
+    for name, issue in (("digest", reporting.digest), ("scorecard", reporting.scorecard)):
+        for n, role in enumerate(() if issue is None else issue.to):
+            if role not in roles and not role.startswith(PERSON):
+                yield PolicyProblem(
+                    ("reporting", name, "to", n),
+                    f"{role!r} is no role; accepted are {', '.join(roles)}, "
+                    f"or {PERSON} and the id of one",
+                )
+    tiers = ("default", *partner_tiers_of(policy))
+    kinds = sorted({t.kind for c in policy.commitments.values() for t in c.touchpoints})
+    metrics = ("default", *Metric, "touchpoint", *kinds, *DELIVERY_METRICS)
+    for tier, wanted in reporting.targets.items():
+        path: Path = ("reporting", "targets", tier)
+        if tier not in tiers:
+            message = f"{tier!r} is no partner tier; accepted are {', '.join(tiers)}"
+            yield PolicyProblem(path, message)
+        for metric in wanted:
+            if metric not in metrics:
+                message = f"{metric!r} is not measured; accepted are {', '.join(metrics)}"
+                yield PolicyProblem((*path, metric), message)
 
 
 def _repeats_on_top(node: Node) -> bool:

@@ -310,6 +310,10 @@ class ScorecardIssue(Document):
     ] = ("account_manager",)
 
 
+#: What targets can be set for besides the commitments: how orders were delivered.
+DELIVERY_METRICS = ("otif", "on_time", "in_full", "accuracy")
+
+
 class Reporting(Document):
     """What leadership and account managers read, when, and what it is measured against."""
 

@@ -1,0 +1,209 @@
+"""What a digest makes of counts: shares that never flatter, warnings that chance does not give."""
+
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.attainment import Attainment
+from rules.digest.digest import digest
+from rules.digest.early_warnings import count_rises, share_falls, trends
+from rules.digest.material import Counts, Material, Names
+from rules.digest.period import read_period
+from rules.ledger import Entered, Escalation, Instance
+from schemas.report import Report
+from schemas.time import DAY, HOUR
+
+WEEK = read_period("2026-W47", ZoneInfo("Europe/Berlin"))
+
+
+def counts(met: int = 0, breached: int = 0, partner: str = "acme", **other: int) -> Counts:
+    by_class = {"met": met, "breached": breached, **other}
+    cell = (partner, "strategic", "first_response", "")
+    return Counter({(*cell, name): n for name, n in by_class.items() if n})
+
+
+def material(**parts: Any) -> Material:
+    """A week in which nothing happened, but for what `parts` says."""
+    nothing: dict[str, Any] = {
+        "period": WEEK,
+        "as_of": WEEK.end + DAY,
+        "until": WEEK.end,
+        "partner_tiers": ("strategic", "standard"),
+        "tiers": ("frontline", "management", "executive"),
+        "targets": {"strategic": {"first_response": Decimal("99.95")}},
+        "names": Names({"acme": "Acme Ltd"}, {"anna": "Anna Lindner"}, False, {"anna": "manager"}),
+        "counts": Counter(),
+        "before": [Counter()] * 4,
+        "open": Counter(),
+        "openings": [Counter()] * 5,
+    }
+    empty = ("paused", "breaches", "excused", "escalations", "lasting", "disputes", "deescalations")
+    nothing |= dict.fromkeys(empty, ())
+    nothing |= {name: {} for name in ("pauses", "spent", "going_on", "partner_of_case", "events")}
+    return Material(**nothing | parts)
+
+
+def report(**parts: Any) -> Report:
+    return digest(material(**parts), "p1").report
+
+
+def test_a_week_without_anything_says_so_in_five_lines() -> None:
+    made = report()
+    assert [line.text for line in made.summary] == [
+        "No promise to a partner fell due.",
+        "No promise was broken.",
+        "No case asked anybody, and none is open.",
+        "No partner trends the wrong way by more than chance explains.",
+        "Nothing waits for a decision.",
+    ]
+
+
+def test_a_share_just_below_all_is_never_shown_as_all_and_misses_its_target() -> None:
+    figure = report(counts=counts(1999, 1)).figure("attainment/strategic/first_response")
+    assert figure is not None
+    assert (figure.shown, figure.reached) == ("99.9 %", True)  # exactly 99.95 %
+    figure = report(counts=counts(1998, 1)).figure("attainment/strategic/first_response")
+    assert figure is not None
+    assert (figure.shown, figure.reached) == ("99.9 %", False)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["acme", "kontor"]),
+            st.sampled_from(["strategic", "standard"]),
+            st.sampled_from(["first_response", "resolution", "touchpoint:call"]),
+            st.sampled_from(list(Entered)),
+            st.integers(1, 5),
+        ),
+        max_size=12,
+    )
+)
+def test_groups_add_up_to_the_whole(cells: list[tuple[str, str, str, Entered, int]]) -> None:
+    found: Counts = Counter()
+    for partner, tier, metric, entered, n in cells:
+        found[partner, tier, metric, "", str(entered)] += n
+    made = report(counts=found)
+    due = {f.id: f.n or 0 for f in made.all_figures() if f.unit == "percent"}
+    by_metric = sum(n for name, n in due.items() if name.startswith("attainment/s"))
+    by_partner = sum(n for name, n in due.items() if name.startswith("attainment-by-partner/"))
+    assert due["attainment/all"] == by_metric == by_partner
+    broken = sum(n for c, n in found.items() if c[-1] in ("breached", "open"))
+    figure = made.figure("breaches/all")
+    assert figure is not None
+    assert figure.n == broken
+
+
+def escalation(**fields: Any) -> Escalation:
+    found = Escalation(
+        "order:acme:PO-1", 1, "C-1", "order", "acme", "strategic", "executive",
+        "executive_sponsor", "late-delivery", "escalated", "acknowledge", None,
+        WEEK.begin - 2 * DAY, WEEK.begin - DAY, None, None, False, None, "", False,
+    )  # fmt: skip
+    return replace(found, **fields)
+
+
+def test_executive_time_is_that_within_the_week_and_what_a_silent_tier_caused_is_apart() -> None:
+    lasting = [
+        escalation(),
+        escalation(
+            case_id="C-2", because="resolve", asked_at=WEEK.begin + DAY,
+            ended_at=WEEK.begin + DAY + 6 * HOUR, acknowledged_at=WEEK.begin + DAY + HOUR,
+        ),
+        escalation(case_id="C-3", tier="management"),
+        escalation(case_id="C-4", retracted=True),
+    ]  # fmt: skip
+    made = report(lasting=lasting)
+    shown = {f.id: f.value for f in made.all_figures() if f.id.startswith("executive/")}
+    assert shown == {
+        "executive/cases": 2,
+        "executive/time": 7 * 24 + 6,
+        "executive/avoidable-cases": 1,
+        "executive/avoidable-time": 7 * 24,
+    }
+
+
+def breach(**fields: Any) -> Instance:
+    due = WEEK.begin + DAY
+    found = Instance(
+        "ticket:acme:T-1", "first_response", "1", "ticket", "acme", "strategic", "", "us",
+        "account_manager", "anna", "2h", Entered.BREACHED, due, due, due - HOUR, due + 3 * HOUR,
+        due, False, "", 4 * HOUR, 0, None, None, None, False,
+    )  # fmt: skip
+    return replace(found, **fields)
+
+
+@pytest.mark.parametrize(
+    ("name_people", "whose"),
+    [(False, ["account manager"]), (True, ["Anna Lindner (account manager)"])],
+)
+def test_people_are_named_only_where_the_policy_says_so(
+    name_people: bool, whose: list[str]
+) -> None:
+    names = Names({"acme": "Acme Ltd"}, {"anna": "Anna Lindner"}, name_people, {})
+    made = report(breaches=[breach()], counts=counts(0, 1), names=names)
+    section = next(s for s in made.sections if s.id == "breaches")
+    cells = [[cell.text for cell in row] for row in section.tables[0].rows]
+    assert [row[6] for row in cells] == whose
+    assert [row[5] for row in cells] == ["3 h"]
+    assert ("Anna Lindner" in made.model_dump_json()) is name_people
+
+
+# --- early warnings -------------------------------------------------------------------------------
+
+
+def kept(met: int, breached: int) -> Attainment:
+    return Attainment(met, breached, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "falls"),
+    [
+        ((30, 0), (12, 8), True),
+        ((30, 0), (20, 0), False),
+        ((9, 0), (0, 20), False),  # too few before
+        ((30, 0), (0, 9), False),  # too few now
+        ((27, 3), (17, 3), False),  # chance explains it
+        ((270, 30), (170, 30), True),  # the same shares, with enough to tell
+        ((10, 20), (10, 10), False),  # it rises
+    ],
+)
+def test_a_share_falls_only_beyond_chance_and_with_enough_to_count(
+    before: tuple[int, int], now: tuple[int, int], falls: bool
+) -> None:
+    assert share_falls(kept(*before), kept(*now)) is falls
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rises"),
+    [
+        (0, 3, False),  # fewer than four are an accident
+        (0, 4, True),  # (2/5)^4 is less than one in twenty
+        (6, 4, False),  # just the rate
+        (6, 12, True),
+        (30, 24, False),
+    ],
+)
+def test_openings_rise_only_beyond_their_rate(before: int, now: int, rises: bool) -> None:
+    assert count_rises(before, now, 3, 2) is rises
+
+
+def test_who_trends_the_wrong_way_is_named_with_the_evidence() -> None:
+    good, bad = counts(20, 0), counts(10, 10)
+    before = [good, good, good, bad]
+    opened = [Counter({("kontor", "late"): n}) for n in (0, 0, 0, 2, 3)]
+    found = trends(material(counts=bad, before=before, openings=opened))
+    assert [(t.partner_id, t.kept_falls, t.openings_rise) for t in found] == [
+        ("kontor", False, True),
+        ("acme", True, False),
+    ]
+    made = report(counts=bad, before=before, openings=opened)
+    assert made.summary[3].text == "2 partners trend the wrong way: kontor, Acme Ltd."
+    section = next(s for s in made.sections if s.id == "early-warnings")
+    assert section.tables[0].rows[1][2].text == "100.0  100.0  100.0  50.0  50.0"
