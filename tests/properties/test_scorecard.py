@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.delivery_figures import Basis, Due, Grade
@@ -144,10 +144,15 @@ def months_of(
     return months
 
 
+#: Whole reports take longer to make than single orders.
+fewer = settings(max_examples=settings().max_examples // 3)
+
+
 def report_of(said: list[list[Contribution]], as_of: int) -> Report:
     return scorecard(months_of(said, as_of), "Acme").report
 
 
+@fewer
 @given(st.lists(orders(), max_size=2), st.integers(0, 30))
 def test_shares_grow_with_the_grade_and_classes_add_up(said: list[Said], after: int) -> None:
     as_of = Said().at("2026-11-08 00:00") + after * DAY
@@ -176,6 +181,7 @@ def test_shares_grow_with_the_grade_and_classes_add_up(said: list[Said], after: 
         assert (one.value or 0) <= (two.value or 0)
 
 
+@fewer
 @given(st.lists(orders(), min_size=1, max_size=2))
 def test_each_line_counts_in_one_month_on_each_basis(said: list[Said]) -> None:
     months = months_of([one.contributions for one in said], Said().at("2026-12-24 00:00"),
@@ -190,6 +196,7 @@ def test_each_line_counts_in_one_month_on_each_basis(said: list[Said]) -> None:
     assert len(lines) == sum(len(one.dues(basis)) - 1 for one in said for basis in Basis)
 
 
+@fewer
 @given(st.lists(orders(), max_size=2), st.randoms(use_true_random=False))
 def test_a_report_is_the_same_in_whatever_order_it_is_made(
     said: list[Said], chance: Random

@@ -1,0 +1,163 @@
+"""`detente scorecard` as people type it: a real store, the whole road."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from detente.cli import cli
+from detente.embedded import Embedded, open_embedded
+from detente.settings import Settings
+from rules.months import Month
+from schemas.report import Report
+from schemas.time import HOUR, Instant, iso
+from streams.outcome import Accepted
+from streams.records import RawRecord
+from streams.scorecards import evidence_of, issued_scorecard, scorecard_of
+from streams.store.reports import IssuedReport
+from tests.acceptance.test_sla_commands import DIRECTORY, POLICY
+from tests.clock_timelines import at
+
+REPORTING = """
+reporting:
+  targets: {default: {otif: 95}}
+  shared_metrics: [forecast_accuracy]
+"""
+PLACED = at("2026-10-05 08:00")
+NOW = at("2026-11-02 08:00")
+
+
+class Office:
+    """A store with a month of orders, and a keyboard."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "policy.yaml").write_text(POLICY + REPORTING)
+        (folder / "directory.yaml").write_text(DIRECTORY)
+        self.folder = folder
+        self.now = PLACED
+        self.url = f"sqlite:///{folder / 'detente.db'}"
+        settings = Settings(
+            self.url, "127.0.0.1", 0, folder / "policy.yaml", folder / "directory.yaml"
+        )
+        self._opened = open_embedded(settings, self.now)
+        self.embedded: Embedded = self._opened.__enter__()
+        self._events = 0
+
+    def close(self) -> None:
+        self._opened.__exit__(None, None, None)
+
+    def say(self, when: int, type_: str, **data: Any) -> None:
+        self._events += 1
+        event = {"specversion": "1.0", "id": f"e{self._events}", "source": "/erp", "type": type_,
+                 "time": iso(when), "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
+        record = RawRecord("erp.jsonl", f"line {self._events}", json.dumps(event).encode())
+        assert isinstance(self.embedded.handler.take([record], Instant(when))[0], Accepted)
+
+    def order(self, name: str, came: str | None) -> None:
+        lines = [{"sku": "coffee", "quantity": 10, "unit_price": "2.50"}]
+        self.say(PLACED, "order.placed", order_id=name, promised_at="2026-10-20", currency="EUR",
+                 lines=lines)  # fmt: skip
+        if came is not None:
+            self.say(at(f"{came} 18:00"), "delivery.completed", order_id=name, delivery_id=name,
+                     delivered_at=came, lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
+
+    def run(self, *args: str) -> Result:
+        env = {"DETENTE_DB": self.url, "COLUMNS": None}
+        return CliRunner(env=env).invoke(cli, ["scorecard", *args], obj=lambda: self.now)
+
+    def ok(self, *args: str) -> str:
+        result = self.run(*args)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def report(self, *args: str) -> Report:
+        return Report.model_validate_json(self.ok(*args, "--format", "json"))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    office = Office(tmp_path)
+    office.order("PO-1", "2026-10-20")
+    office.order("PO-2", "2026-10-22")
+    office.order("PO-3", None)
+    office.say(at("2026-10-30 09:00"), "metric.reported", metric="forecast_accuracy", value=82,
+               unit="%", period="2026-10")  # fmt: skip
+    office.say(at("2026-10-30 09:00"), "metric.reported", metric="margin", value=7)
+    office.now = NOW
+    yield office
+    office.close()
+
+
+def test_the_month_before_in_every_form(office: Office) -> None:
+    text = office.ok("nordlicht")
+    assert "October 2026, Europe/Berlin" in text
+    assert "OTIF 33.3 % of 3 orders, target 95 %" in text
+    assert "Overdue value, EUR" in text
+    assert "# " in office.ok("nordlicht", "--format", "markdown")
+    assert office.ok("nordlicht", "--format", "html").startswith("<!")
+    assert isinstance(json.loads(office.ok("nordlicht", "--format", "slack")), list)
+    file = office.folder / "card.html"
+    assert f"Written to {file}" in office.ok("nordlicht", "--format", "html", "-o", str(file))
+    assert "33.3 %" in file.read_text()
+
+
+def test_what_is_behind_a_figure(office: Office) -> None:
+    lines = office.ok("nordlicht", "--explain", "otif").splitlines()
+    assert lines[0] == "OTIF: 33.3 % of 3 orders"
+    assert [line.split()[0] for line in lines[2:]] == ["PO-2", "PO-3", "PO-1"]
+    assert "miss       nothing came by 2026-11-02 09:00 CET" in lines[3]
+    table = json.loads(office.ok("nordlicht", "--explain", "otif", "--format", "json"))
+    assert len(table["rows"]) == 3
+
+
+def test_a_version_for_the_partner_has_nothing_confidential(office: Office) -> None:
+    ours, theirs = office.report("nordlicht"), office.report("nordlicht", "--for", "partner")
+    names = {one.id for one in ours.all_figures()} - {one.id for one in theirs.all_figures()}
+    assert {"reported/margin", "exposure/EUR", "escalations/management"} <= names
+    assert {"otif", "reported/forecast_accuracy", "sla/touchpoint:check_in"}.isdisjoint(names)
+    text = office.ok("nordlicht", "--for", "partner")
+    for word in ("margin", "Overdue", "Cases at", "C-"):
+        assert word not in text
+    refused = office.run("nordlicht", "--for", "partner", "--explain", "reported/margin")
+    assert refused.exit_code == 1
+
+
+def test_a_month_that_is_not_over_is_a_draft(office: Office) -> None:
+    assert "not over" in office.ok("nordlicht", "--month", "2026-11")
+    later = office.run("nordlicht", "--month", "2026-12")
+    assert later.exit_code == 2
+    assert "December 2026 has not begun" in later.output
+
+
+def test_what_is_not_known_is_named(office: Office) -> None:
+    stranger = office.run("nordlich")
+    assert stranger.exit_code == 1
+    assert "nothing is known of a partner nordlich. Did you mean nordlicht?" in stranger.output
+    assert "Partners are: kontor, nordlicht" in office.run("xyz").output
+    wrong = office.run("nordlicht", "--explain", "otfi")
+    assert wrong.exit_code == 1
+    assert "no figure otfi. Did you mean otif" in wrong.output
+    assert "write year and month" in office.run("nordlicht", "--month", "10-2026").output
+    assert "No order was due." in office.ok("kontor")  # listed, and nothing was said of it
+
+
+def test_what_was_issued_stays_as_it_was(office: Office) -> None:
+    month, store = Month(2026, 10), office.embedded.store
+    with store.reading() as tx:
+        made = scorecard_of(tx, office.embedded.handler.world, "nordlicht", month, NOW)
+    report = made.report.model_copy(update={"issue": 1})
+    issued = IssuedReport("scorecard", month.key, "nordlicht", 1, NOW, "hash",
+                          report.model_dump_json().encode(), evidence_of(made))  # fmt: skip
+    with store.transaction() as tx:
+        assert tx.issue_report(issued)
+        assert issued_scorecard(tx, "kontor", month) is None
+    office.say(NOW, "delivery.completed", order_id="PO-3", delivery_id="late",
+               delivered_at="2026-10-20", lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
+    office.now = Instant(NOW + HOUR)
+    assert office.report("nordlicht") == report
+    assert office.report("nordlicht", "--draft").figure("otif") != report.figure("otif")
+    assert "33.3 % of 3 orders" in office.ok("nordlicht", "--explain", "otif")
+    assert "66.6 % of 3 orders" in office.ok("nordlicht", "--explain", "otif", "--draft")
