@@ -43,7 +43,7 @@ def _keys(chart: Chart, own: Callable[[str], str]) -> str:
     if chart.kind is not ChartKind.STACKED:
         return ""
     names = (
-        f'<span style="color:{_colour(look)}">■</span> {own(label(series))}'
+        f'<span class="in-{look}" style="color:{COLOURS[look][0]}">■</span> {own(label(series))}'
         for look, series in zip(looks(chart), chart.series, strict=True)
     )
     return f'<p class="key" style="{inline("key")}">{"&nbsp;&nbsp; ".join(names)}</p>'
@@ -72,7 +72,7 @@ def _row(name: str, parts: Sequence[tuple[float, str]], shown: str) -> str:
     for share, look in parts:
         wide = min(round(share * 100), rest)
         if wide > 0:
-            cells.append(f'<td width="{wide}%" bgcolor="{_colour(look)}">&nbsp;</td>')
+            cells.append(f'<td width="{wide}%" {_filled(look)}>&nbsp;</td>')
             rest -= wide
     if rest > 0:
         cells.append(f'<td width="{rest}%">&nbsp;</td>')
@@ -93,7 +93,7 @@ def _upright(chart: Chart, scale: Scale, own: Callable[[str], str]) -> Iterator[
     for series, look in zip(chart.series, looks(chart), strict=True):
         bars, shown = [], []
         for value in series.values:
-            dash = "&nbsp;" if value is None else _dash(scale.at(value), _colour(look))
+            dash = "&nbsp;" if value is None else _dash(scale.at(value), look)
             bars.append(f'<td align="center" valign="bottom" height="{_HEIGHT}">{dash}</td>')
             shown.append(f'<td align="center">{amount(value, chart.unit)}</td>')
         yield f'<tr><td rowspan="2" valign="bottom">{own(label(series))}</td>{"".join(bars)}</tr>'
@@ -101,15 +101,16 @@ def _upright(chart: Chart, scale: Scale, own: Callable[[str], str]) -> Iterator[
     yield f'<tr class="note" style="{inline("note")}"><td width="30%"></td>{heads}</tr>'
 
 
-def _dash(share: float, colour: str) -> str:
+def _dash(share: float, look: str) -> str:
     below = round(share * (_HEIGHT - _DASH)) + 1
     thin = 'style="font-size:1px;line-height:1px"'
     return (
         '<table role="presentation" width="60%" cellpadding="0" cellspacing="0">'
-        f'<tr><td height="{_DASH}" bgcolor="{colour}" {thin}>&nbsp;</td></tr>'
+        f'<tr><td height="{_DASH}" {_filled(look)} {thin}>&nbsp;</td></tr>'
         f'<tr><td height="{below}" {thin}>&nbsp;</td></tr></table>'
     )
 
 
-def _colour(look: str) -> str:
-    return COLOURS[look][0]
+def _filled(look: str) -> str:
+    """Attributes of a cell that is drawn; the class is for mail programs that turn dark."""
+    return f'class="on-{look}" bgcolor="{COLOURS[look][0]}"'

@@ -157,6 +157,11 @@ def mail_sheet() -> str:
         if turned:
             important = ";".join(f"{part}!important" for part in turned)
             dark.append(f".{name}{{{_coloured(important, lambda colour: COLOURS[colour][1])}}}")
+    dark += (
+        f".on-{name}{{background:{COLOURS[name][1]}!important}}"
+        f".in-{name}{{color:{COLOURS[name][1]}!important}}"
+        for name in DRAWN
+    )
     return f"{_MAIL}@media (prefers-color-scheme:dark){{{''.join(dark)}}}"
 
 
