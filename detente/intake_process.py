@@ -6,6 +6,7 @@ everywhere.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -15,7 +16,13 @@ from detente.settings import Settings
 from streams.cluster.http_intake import KafkaTaker
 from streams.cluster.settings import ClusterSettings
 from streams.health import metrics_page
-from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.intake import (
+    HttpServer,
+    UnprotectedBindingError,
+    check_binding,
+    create_app,
+    start_server,
+)
 from streams.metrics import Metrics
 from streams.tokens import StoredToken
 from streams.writer import Clock
@@ -24,6 +31,8 @@ from streams.writer import Clock
 _TRY_AGAIN = 1.0
 #: Seconds that requests at hand get to be answered.
 _HTTP_GRACE = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class IntakeProcess:
@@ -46,13 +55,17 @@ class IntakeProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
 
-        Raises StoreError, OccupiedError, PortTakenError, UnprotectedBindingError.
+        Raises StoreError, OccupiedError, PortTakenError.
         """
         metrics = Metrics()
         async with AsyncExitStack() as stack:
             parts = await stack.enter_async_context(opened(self._cluster, self._clock, metrics))
             await parts.writer.call(self._read_tokens, parts)
-            check_binding(self._host, self._tokens)
+            try:
+                check_binding(self._host, self._tokens)
+            except UnprotectedBindingError as error:
+                # It is one of several parts that start together: the token may come later.
+                _log.warning("Every event is refused for now: %s", error)
             taker = KafkaTaker(self._cluster.kafka, parts.writer, metrics)
             stack.push_async_callback(taker.stop)
             await taker.connect()
@@ -62,6 +75,7 @@ class IntakeProcess:
                 host=self._host,
                 tokens=lambda: self._tokens,
                 routes=[metrics_page(metrics)],
+                closed=True,
             )
             try:
                 self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)

@@ -130,16 +130,19 @@ def create_app(
     limits: Limits | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
     signed_pages: Collection[str] = (),
+    closed: bool = False,
 ) -> web.Application:
     """The HTTP application. `routes` are further pages; they stand behind the same guards, except
     `signed_pages`, which refuse by themselves what does not bear a good signature.
 
     `host` is the address that it will listen on. A token is asked for everywhere but on loopback,
     and there too as soon as one was ever made: a proxy on this machine may forward to loopback,
-    and revoking the last token must not open the door. `/` and `/health/` are open. Raises
+    and revoking the last token must not open the door. `/` and `/health/` are open. Where there is
+    no token and `closed` is true, everything else is refused until one is made; otherwise raises
     UnprotectedBindingError.
     """
-    check_binding(host, tokens())
+    if not closed:
+        check_binding(host, tokens())
     limits = limits or Limits()
     intake = _Intake(taker, limits)
     app = web.Application(

@@ -28,6 +28,9 @@ def intake(
     POST /events is the same as that of `detente serve`. An event is accepted once every replica
     has it; commands are decided at once. Start as many as you like. It runs until Ctrl-C.
 
+    On an address that other machines reach, senders need a token (`detente token create`); until
+    there is one every event is refused.
+
     Settings stand in the environment (DETENTE_DB, DETENTE_KAFKA_BROKERS ...) or in detente.yaml.
     """
     from detente.cluster import cluster_of, log_as_set, put_in_force
@@ -35,7 +38,6 @@ def intake(
     from detente.failures import PortTakenError
     from detente.intake_process import IntakeProcess
     from streams.cluster.presence import OccupiedError
-    from streams.intake import UnprotectedBindingError
 
     settings = read_settings(
         {"db": db, "host": host, "port": port, "policy": policy, "directory": directory}
@@ -59,7 +61,7 @@ def intake(
 
     try:
         asyncio.run(run())
-    except (OccupiedError, UnprotectedBindingError) as error:
+    except OccupiedError as error:
         raise RefusedError(str(error)) from None
     except PortTakenError as error:
         raise RefusedError(

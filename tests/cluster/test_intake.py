@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -23,9 +24,9 @@ BATCH = "application/cloudevents-batch+json"
 
 
 @asynccontextmanager
-async def taking(cluster: Cluster) -> AsyncIterator[IntakeProcess]:
+async def taking(cluster: Cluster, host: str = "127.0.0.1") -> AsyncIterator[IntakeProcess]:
     """An intake in this process."""
-    settings = settings_of(cluster)
+    settings = replace(settings_of(cluster), host=host)
     cluster_settings = ClusterSettings(cluster.db, cluster.kafka)
     put_in_force(settings, cluster_settings, wall_clock())
     intake = IntakeProcess(cluster_settings, settings, wall_clock)
@@ -144,6 +145,20 @@ async def test_while_the_broker_is_away_nothing_is_answered_as_taken(
                 pass
         [kept, *_] = await records(mine, mine.kafka.events_topic, 1)
         assert kept.value == value
+
+
+async def test_an_open_address_stays_shut_until_there_is_a_token(cluster: Cluster) -> None:
+    value = event("m", "metric.reported", metric="otif", value="1")
+    async with taking(cluster, "0.0.0.0") as intake:
+        intake._host = "127.0.0.1"  # where it is reached from here
+        assert (await get(intake, "/health/ready"))[0] == 200
+        assert (await post(intake, value))[0] == 401
+        token = generate_token()
+        with Store.open(cluster.db, create=False) as store, store.transaction() as tx:
+            tx.add_token(hash_token(token), "erp", wall_clock())
+        async with asyncio.timeout(WAIT):
+            while (await post(intake, value, Authorization=f"Bearer {token}"))[0] != 200:
+                pass
 
 
 async def test_tokens_are_those_of_the_database(cluster: Cluster) -> None:
