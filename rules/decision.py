@@ -272,5 +272,7 @@ class Changes:
     duplicates: int = 0
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """(what, source, name) to how many: `event` and its type, `unknown partner` and its id ..."""
+    days: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    """(day as an ordinal, source, type) to how many events were taken that bear it."""
     seen: dict[str, tuple[Instant, Instant]] = field(default_factory=dict)
     """Source to (newest event time, newest recorded time) in this batch."""

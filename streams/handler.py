@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from rules.clocks.working_days import local_day
 from rules.decide import Decider, Taken
 from rules.decision import CaseRow, Changes, Kind, Occurrence, Parked, Rejected, State, SubjectRow
 from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
@@ -38,9 +39,10 @@ from schemas.events import (
     parse_event,
     unknown_fields,
 )
-from schemas.time import Instant, to_instant
+from schemas.time import MINUTE, Instant, to_instant
 from streams import outcome as out
 from streams.collector import uncollected
+from streams.ledger import reporting_zone
 from streams.outcome import Outcome
 from streams.records import RawRecord, Record, RejectedRecord
 from streams.store import (
@@ -62,6 +64,7 @@ _RACES = 20
 COMMANDS = ("case.", "clock.")
 #: A command that is about a clock, and so about a subject that may have no case.
 EXCUSED = "clock.excused"
+_QUARTER = 15 * MINUTE
 #: Subjects that one deadline tick folds in one transaction.
 TICK_BATCH = 1_000
 
@@ -259,6 +262,7 @@ class Handler:
                 answers[place] = out.SetAside(reason)
             changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
             changes.duplicates = len(verdicts.duplicate)
+            changes.days = self._by_day(batch.stated, answers)
             self._write(tx, decider, records, versions, now)
         self._after(decider, versions)
         return answers
@@ -292,6 +296,24 @@ class Handler:
                 _count(changes.counts, "unknown field", event.source, f"{event.type}.{name}")
         taken.sort(key=lambda item: item.place)
         return taken
+
+    def _by_day(
+        self, stated: Sequence[Taken], answers: Sequence[Outcome]
+    ) -> dict[tuple[int, str, str], int]:
+        """Events that were taken, each once, by the day of reports that they bear."""
+        feeds: dict[tuple[int, str, str], int] = {}
+        for item in stated:
+            if type(answers[item.place]) is out.Accepted:
+                said = item.statement.contribution
+                # No zone's day begins within a quarter of an hour.
+                feed = (said.time - 1) // _QUARTER, said.source, said.type
+                feeds[feed] = feeds.get(feed, 0) + 1
+        zone = reporting_zone(self.world.policies.newest)
+        days: dict[tuple[int, str, str], int] = {}
+        for (quarter, source, event_type), n in feeds.items():
+            day = local_day(quarter * _QUARTER, zone).toordinal(), source, event_type
+            days[day] = days.get(day, 0) + n
+        return days
 
     def _count_events(self, changes: Changes, taken: Sequence[Taken], now: Instant) -> None:
         """How many of what type came from where, what each source has got to, and surprises."""

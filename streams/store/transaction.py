@@ -52,4 +52,5 @@ class Transaction(
         self._write_parked(changes.parked, changes.unparked)
         taken = {("accepted", "", ""): changes.accepted, ("duplicate", "", ""): changes.duplicates}
         self._add_counts(changes.counts | {what: n for what, n in taken.items() if n})
+        self.add_daily_events(changes.days)
         self._write_feeds(changes.seen)

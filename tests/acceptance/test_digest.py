@@ -24,7 +24,7 @@ from schemas.report import Report
 from schemas.time import HOUR, Instant, iso, to_instant
 from streams.digests import Digests
 from streams.issuing import Reporting
-from streams.outcome import Accepted
+from streams.outcome import Accepted, Duplicate, Outcome
 from streams.records import RawRecord
 
 POLICY = """
@@ -83,7 +83,7 @@ class Office:
         (folder / "policy.yaml").write_text(policy)
         (folder / "directory.yaml").write_text(DIRECTORY)
         self.url = f"sqlite:///{folder / 'detente.db'}"
-        self._events = 0
+        self.events = 0
         self.start()
 
     def start(self) -> None:
@@ -102,21 +102,23 @@ class Office:
         while self.embedded.handler.tick(self.now):
             pass
 
-    def say(self, type_: str, at: str | None = None, **data: Any) -> None:
-        self._events += 1
+    def say(
+        self, type_: str, at: str | None = None, outcome: type[Outcome] = Accepted, **data: Any
+    ) -> None:
+        self.events += 1
         when = self.now if at is None else berlin(at)
-        event = {"specversion": "1.0", "id": f"e{self._events}", "source": "/helpdesk",
+        event = {"specversion": "1.0", "id": f"e{self.events}", "source": "/helpdesk",
                  "type": type_, "time": iso(when),
                  "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
-        record = RawRecord("desk.jsonl", f"line {self._events}", json.dumps(event).encode())
-        (outcome,) = self.embedded.handler.take([record], self.now)
-        assert isinstance(outcome, Accepted), outcome
+        record = RawRecord("desk.jsonl", f"line {self.events}", json.dumps(event).encode())
+        (found,) = self.embedded.handler.take([record], self.now)
+        assert isinstance(found, outcome), found
 
     def ticket(self, name: str, **said: Any) -> None:
         self.say("ticket.opened", ticket_id=name, category="quality", **said)
 
-    def reply(self, name: str, at: str | None = None, author: str = "us") -> None:
-        self.say("ticket.message", at, ticket_id=name, author=author, kind="reply")
+    def reply(self, name: str, at: str | None = None, outcome: type[Outcome] = Accepted) -> None:
+        self.say("ticket.message", at, outcome, ticket_id=name, author="us", kind="reply")
 
     def run(self, *args: str) -> Result:
         env = {"DETENTE_DB": self.url, "DETENTE_ACTOR": "claire", "COLUMNS": None}
@@ -445,3 +447,22 @@ def test_posting_that_breaks_off_is_done_again(office: Office) -> None:
 
 def ticket_case(name: str) -> str:
     return case_id(subject_key(Kind.TICKET, "nordlicht", name))
+
+
+def test_control_totals_count_each_event_once_on_the_day_that_it_bears(office: Office) -> None:
+    office.at("2026-11-03T09:00:00")
+    office.ticket("T-1", at="2026-11-02T00:00:00")  # the end of Sunday, which is week 44
+    office.ticket("T-2")
+    office.reply("T-2", "2026-11-02T00:00:00.000001")
+    office.events -= 1  # the same once more
+    office.reply("T-2", "2026-11-02T00:00:00.000001", outcome=Duplicate)
+    report = office.report("--week", "2026-W45")
+    totals = {(c.name, c.source): c.counted for c in report.controls}
+    assert totals == {
+        ("events", "/helpdesk"): 2,
+        ("events", "all"): 2,
+        ("messages", "/helpdesk"): 1,
+        ("messages", "all"): 1,
+        ("tickets", "/helpdesk"): 1,
+        ("tickets", "all"): 1,
+    }
