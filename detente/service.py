@@ -106,6 +106,7 @@ class Service:
         self._disruptions = Disruptions(embedded.store)
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
+        self._newest_effect: int | None = None
         self._loop = asyncio.get_running_loop()
         self._tokens: tuple[StoredToken, ...] = ()
         self._local = StoredToken("this machine", hash_token(token := generate_token()), clock())
@@ -310,7 +311,12 @@ class Service:
         await self._writer.call(run)
 
     def _committed(self) -> None:
-        self._loop.call_soon_threadsafe(self._news.set)
+        """Wake the relay, if there is something to tell: most of what comes in tells nobody."""
+        with self._embedded.store.reading() as tx:
+            newest = tx.newest_effect()
+        if newest != self._newest_effect:
+            self._newest_effect = newest
+            self._loop.call_soon_threadsafe(self._news.set)
 
     # -- HTTP ----------------------------------------------------------------------------------
 

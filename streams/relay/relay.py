@@ -540,23 +540,31 @@ class Relay:
     async def _send_in_order(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
         queue = 0
         for planned in letters:
-            letter, cases = self._still_true(planned, work, report)
-            if letter is not None:
-                route = letter.jobs[0].route
-                if told := _told_there(letter, work):
-                    self._share(letter, told, work, report)
-                elif (busy := self._busy.get(route)) is not None:
-                    # Each gets a turn of its own, so that no pass looks at the whole queue again.
-                    turn = Instant(busy + queue * self._pace.get(route, 0))
-                    queue += 1
-                    self._put_off(letter, turn, work, report)
-                else:
-                    await self._hold(letter)
-                    outcome = await self._send(letter, cases, work)
-                    self._take_in(letter, outcome, work, report)
+            route = planned.jobs[0].route
+            busy = self._busy.get(route)
+            if busy is not None and not _told_there(planned, work):
+                # Each gets a turn of its own, so that no pass looks at the whole queue again.
+                turn = Instant(busy + queue * self._pace.get(route, 0))
+                queue += 1
+                self._put_off(planned, turn, work, report)
+            else:
+                await self._send_now(planned, work, report)
             for job in planned.jobs:
                 self._settle(job.effect.effect_id, work, report)
-            await self._flush(work)
+            if busy is None:  # what is put off may wait with being written down
+                await self._flush(work)
+        await self._flush(work)
+
+    async def _send_now(self, planned: Letter, work: _Pass, report: RelayReport) -> None:
+        letter, cases = self._still_true(planned, work, report)
+        if letter is None:
+            return
+        if told := _told_there(letter, work):
+            self._share(letter, told, work, report)
+        else:
+            await self._hold(letter)
+            outcome = await self._send(letter, cases, work)
+            self._take_in(letter, outcome, work, report)
 
     def _still_true(
         self, letter: Letter, work: _Pass, report: RelayReport

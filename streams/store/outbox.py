@@ -122,6 +122,11 @@ class OutboxQueries(Queries):
         """Sent entries whose next reminder is due, the longest due first."""
         return self._entries(_reminders(now).limit(limit))
 
+    def newest_effect(self) -> int | None:
+        """The number of the newest entry; None while there is none."""
+        newest: int | None = self.connection.execute(select(func.max(outbox.c.seq))).scalar_one()
+        return newest
+
     def next_relay_wake(self, now: Instant) -> Instant | None:
         """When a relay next has something to do: `now` at the earliest, None for never.
 
