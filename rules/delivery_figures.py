@@ -90,7 +90,6 @@ class Tolerance:
 class Due:
     """A line, or an order with all its lines, that fell due, and how it came."""
 
-    basis: Basis
     order_id: str
     line: str
     """The line's name; empty for the whole order."""
@@ -161,25 +160,32 @@ class OrderPast:
         self._entries = _standing(known)
         self._term_times = [at for at, _, c in self._entries if c.type in _TERMS]
         self._other_times = [at for at, _, c in self._entries if c.type not in _TERMS]
-        self._states: dict[tuple[int, int], Order] = {}
+        self._states: dict[tuple[int, int], tuple[Order, dict[str, OrderedLine]]] = {}
+        self._moments: dict[int, tuple[dict[str, OrderedLine], ...]] = {}
 
     def state(self, terms: int, evidence: int) -> Order:
         """The order by the terms agreed by one instant and the evidence of another.
 
         What was ordered at first is always known, however late it was entered.
         """
+        return self._state(terms, evidence)[0]
+
+    def _state(self, terms: int, evidence: int) -> tuple[Order, dict[str, OrderedLine]]:
         key = bisect_right(self._term_times, terms), bisect_right(self._other_times, evidence)
         found = self._states.get(key)
         if found is None:
-            found = Order(self.zone, ImpactMeasure.UNITS)
+            order = Order(self.zone, ImpactMeasure.UNITS)
             for at, _, c in self._placed:
-                found.apply(c, at)
+                order.apply(c, at)
             for at, _, c in self._entries:
                 if at <= (terms if c.type in _TERMS else evidence):
-                    found.apply(c, at)
-            found.ask(self.as_of, self.as_of)
-            self._states[key] = found
+                    order.apply(c, at)
+            order.ask(self.as_of, self.as_of)
+            found = self._states[key] = order, {line.key: line for line in order.lines}
         return found
+
+    def _lines(self, terms: int, evidence: int) -> dict[str, OrderedLine]:
+        return self._state(terms, evidence)[1]
 
     @property
     def now(self) -> Order:
@@ -192,14 +198,21 @@ class OrderPast:
         """Every instant at which the order or a line of it fell or falls due, on either basis."""
         if not self._placed:
             return set()
-        return {self.due_of(line, basis) for line in self.now.lines for basis in Basis}
+        return {self.due_of(line, basis) for line in self.now.lines for basis in self.bases}
+
+    @property
+    def bases(self) -> tuple[Basis, ...]:
+        """The bases that differ: as long as nothing was agreed anew, there is but one."""
+        return tuple(Basis) if self._term_times else (Basis.FIRST,)
 
     def due_of(self, line: OrderedLine, basis: Basis) -> int:
         """When a line fell, or falls, due. What is promised for a time that has passed falls due
         when it is agreed."""
         due = line.first_promise
-        if self._line_at(0, self.as_of, line.key) is None:
-            added = (at for at in self._term_times if self._line_at(at, self.as_of, line.key))
+        if not self._term_times:
+            return due
+        if line.key not in self._lines(0, self.as_of):
+            added = (at for at in self._term_times if line.key in self._lines(at, self.as_of))
             due = max(due, next(added))
         if basis is Basis.FIRST:
             return due
@@ -207,7 +220,7 @@ class OrderPast:
         for at in self._term_times:
             if at > due:
                 break  # it had fallen due: what is agreed later does not unmake a miss
-            agreed = self._line_at(at, self.as_of, line.key)
+            agreed = self._lines(at, self.as_of).get(line.key)
             if agreed is not None and agreed.promise != promise:
                 promise = agreed.promise
                 due = max(promise, at)
@@ -224,7 +237,7 @@ class OrderPast:
             return []
         reported, loose = self._reported_missing(now)
         judged = [self._line(line, basis, tolerance, reported) for line in now.lines]
-        return [self._order(basis, judged, loose, tolerance), *(due for due, _ in judged)]
+        return [self._order(judged, loose, tolerance), *(due for due, _ in judged)]
 
     def _line(
         self,
@@ -234,19 +247,12 @@ class OrderPast:
         reported: Mapping[str, Decimal],
     ) -> tuple[Due, "tuple[_Arrival, _Arrival]"]:
         promise = self.due_of(now, basis)
-        agreed = self._line_at(promise, self.as_of, now.key)
-        assert agreed is not None, "a line is there when it falls due"
+        agreed = self._lines(promise, self.as_of)[now.key]
         ordered, expected = agreed.ordered, agreed.expected
         missing = reported.get(now.key, ZERO)
         order = self.state(promise, self.as_of)
         at_start, by_promise, by_limit, by_now = (
-            self._came(promise, instant, now.key)
-            for instant in (
-                start_of_day(local_day(promise - 1, self.zone), self.zone),
-                promise,
-                tolerance.until(promise),
-                self.as_of,
-            )
+            lines[now.key].came for lines in self._moments_of(promise, tolerance)
         )
         closed = order.final_at is not None
 
@@ -283,7 +289,6 @@ class OrderPast:
         else:
             arrivals = (_Arrival.NOTHING, _Arrival.NOTHING)
         due = Due(
-            basis,
             self.order_id,
             now.key,
             promise,
@@ -301,7 +306,6 @@ class OrderPast:
 
     def _order(
         self,
-        basis: Basis,
         judged: Sequence[tuple[Due, tuple[_Arrival, _Arrival]]],
         loose: Decimal,
         tolerance: Tolerance,
@@ -320,7 +324,6 @@ class OrderPast:
                 otif, full = min(otif, most), min(full, most)
         complete = [due.complete_at for due in lines]
         return Due(
-            basis,
             self.order_id,
             "",
             last.due,
@@ -335,12 +338,19 @@ class OrderPast:
             reported_missing=loose + sum((due.reported_missing for due in lines), ZERO),
         )
 
-    def _line_at(self, terms: int, evidence: int, key: str) -> OrderedLine | None:
-        return next((x for x in self.state(terms, evidence).lines if x.key == key), None)
-
-    def _came(self, terms: int, evidence: int, key: str) -> Decimal:
-        line = self._line_at(terms, evidence, key)
-        return ZERO if line is None else line.came
+    def _moments_of(self, promise: int, tolerance: Tolerance) -> tuple[dict[str, OrderedLine], ...]:
+        """The lines before the promised day, by the promise, within tolerance, and now."""
+        found = self._moments.get(promise)
+        if found is None:
+            instants = (
+                start_of_day(local_day(promise - 1, self.zone), self.zone),
+                promise,
+                tolerance.until(promise),
+                self.as_of,
+            )
+            found = tuple(self._lines(promise, instant) for instant in instants)
+            self._moments[promise] = found
+        return found
 
     def _reported_missing(self, order: Order) -> tuple[dict[str, Decimal], Decimal]:
         """Units that reports call short or wrong: by line, and those put down to no line.
@@ -392,9 +402,6 @@ class Condition:
     """The delivery after which nothing more was to come."""
     lead_time: int | None = None
     """Microseconds from the order to that delivery; None if goods came before it was entered."""
-    overdue: tuple[str, Decimal] | None = None
-    """Currency and value of what was undelivered past its promise. Without a price or a currency
-    that was named: no currency, and 0."""
 
 
 def conditions(
@@ -410,15 +417,28 @@ def conditions(
         while n < len(entries) and entries[n][0] <= instant:
             order.apply(entries[n][2], entries[n][0])
             n += 1
-        if n == before and found and order.is_done():
-            found.append(found[-1])
+        if n == before and (not n or found):
+            found.append(found[-1] if found else Condition())
             continue
         order.ask(instant, instant)
-        found.append(_condition(order, instant, has_reports=has_reports))
+        found.append(_condition(order, has_reports=has_reports))
     return found
 
 
-def _condition(order: Order, instant: int, *, has_reports: bool) -> Condition:
+def overdue(entries: Sequence[Entry], zone: ZoneInfo, instant: int) -> tuple[str, Decimal] | None:
+    """Currency and value of what was undelivered past its promise at an instant, if anything was.
+
+    Without a price, or a currency that was named: no currency, and 0.
+    """
+    order = Order(zone, ImpactMeasure.UNITS)
+    for at, _, c in entries:
+        if at <= instant:
+            order.apply(c, at)
+    order.ask(instant, instant)
+    return None if order.is_done() else _overdue(order, instant)
+
+
+def _condition(order: Order, *, has_reports: bool) -> Condition:
     if not order.lines:
         return Condition()
     came = sum((line.came for line in order.lines), ZERO)
@@ -432,8 +452,7 @@ def _condition(order: Order, instant: int, *, has_reports: bool) -> Condition:
     lead_time = None
     if done_at is not None and began_at is not None and done_at >= began_at:
         lead_time = done_at - began_at
-    overdue = None if order.is_done() else _overdue(order, instant)
-    return Condition(came, defective, inaccurate, done_at, lead_time, overdue)
+    return Condition(came, defective, inaccurate, done_at, lead_time)
 
 
 def _overdue(order: Order, instant: int) -> tuple[str, Decimal] | None:

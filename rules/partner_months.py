@@ -21,6 +21,7 @@ from rules.delivery_figures import (
     Tolerance,
     conditions,
     entries_of,
+    overdue,
 )
 from rules.ledger import Instance, post
 from rules.months import Month
@@ -87,7 +88,10 @@ class PartnerMonth:
     """Its end, or the instant up to which events count if that is earlier."""
     judged_at: int
     """Up to when events count for what fell due in it."""
-    dues: list[Due] = field(default_factory=list)
+    dues: dict[tuple[Basis, bool], list[Due]] = field(
+        default_factory=lambda: {(basis, whole): [] for basis in Basis for whole in (True, False)}
+    )
+    """By the promise that is meant, whole orders and lines."""
     handled: list[Handled] = field(default_factory=list)
     promises: list[tuple[Instance, Outcome]] = field(default_factory=list)
     """Commitments to the partner, and of the partner, that fell due in it or were open at its
@@ -166,15 +170,21 @@ class PartnerMonths:
         self._count((at, c) for at, _, c in entries)
         known = OrderPast(order_id, entries, self.zone, self.as_of)
         times = known.due_times()
+        begin = self.first.begin
+        if entries and entries[-1][0] <= begin and known.now.is_done() and max(times) <= begin:
+            return  # long over
         for each in self.months:
             if not any(map(each.holds, times)):
                 continue
             past = known
             if each.judged_at != self.as_of:
                 past = OrderPast(order_id, entries, self.zone, each.judged_at, self.as_of)
+            same = past.due(Basis.FIRST, self.tolerance)
             for basis in Basis:
-                dues = past.due(basis, self.tolerance)
-                each.dues += [due for due in dues if each.holds(due.due)]
+                dues = past.due(basis, self.tolerance) if basis in past.bases else same
+                for due in dues:
+                    if each.holds(due.due):
+                        each.dues[basis, due.is_order].append(due)
         stood = conditions(entries, self.zone, self._boundaries)
         for each, before, after in zip(self.months, stood, stood[1:], strict=False):
             done = after.done_at is not None and each.holds(after.done_at)
@@ -188,8 +198,10 @@ class PartnerMonths:
             )
             if done or handled.is_accuracy_counted or handled.delivered or handled.defective:
                 each.handled.append(handled)
-        if stood[-1].overdue is not None:
-            self.overdue[order_id] = stood[-1].overdue
+        if stood[-1].done_at is None:
+            late = overdue(entries, self.zone, self.last.end)
+            if late is not None:
+                self.overdue[order_id] = late
 
     # -- tickets, sessions, cases, figures -----------------------------------------------------
 
@@ -284,11 +296,7 @@ def _month_named(period: str | None) -> Month | None:
 
 def due_in(month: PartnerMonth, basis: Basis, *, orders: bool) -> list[Due]:
     """Orders, or lines, that fell due in a month, without those that were called off before."""
-    return [
-        due
-        for due in month.dues
-        if due.basis is basis and due.is_order is orders and not due.called_off
-    ]
+    return [due for due in month.dues[basis, orders] if not due.called_off]
 
 
 def defects(month: PartnerMonth) -> tuple[Decimal, Decimal]:

@@ -328,8 +328,10 @@ class _Writer:
     ) -> Callable[[], Table]:
         def rows() -> Table:
             month = self.m.last
-            dues = [d for d in month.dues if d.basis is basis and d.is_order is orders]
-            dues.sort(key=lambda d: (d.called_off, of(d) >= grade, d.due, d.order_id, d.line))
+            dues = sorted(
+                month.dues[basis, orders],
+                key=lambda d: (d.called_off, of(d) >= grade, d.due, d.order_id, d.line),
+            )
             titles = ("order", "line", "promised", "first promised", "complete", "ordered", "came")
             return Table(
                 title=f"{figure.label}: {figure.shown} of {figure.n} {figure.counts}",
@@ -381,7 +383,7 @@ class _Writer:
         )
 
     def _left_out(self) -> str:
-        dues = [d for d in self.m.last.dues if d.is_order and d.basis is Basis.FIRST]
+        dues = self.m.last.dues[Basis.FIRST, True]
         off = sum(1 for due in dues if due.called_off)
         open_ = sum(1 for due in dues if not due.called_off and due.complete_at is None)
         lines = due_in(self.m.last, Basis.FIRST, orders=False)

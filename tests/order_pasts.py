@@ -16,6 +16,7 @@ from rules.delivery_figures import (
     Tolerance,
     conditions,
     entries_of,
+    overdue,
 )
 from rules.policy import build_calendar
 from rules.subjects import Contribution, state_subject
@@ -118,6 +119,9 @@ class Said:
 
     def order(self, basis: Basis = Basis.FIRST, **how: Any) -> Due:
         return self.dues(basis, **how)[0]
+
+    def overdue(self, at: str) -> tuple[str, Decimal] | None:
+        return overdue(entries_of(self.contributions, self.zone), self.zone, self.at(at))
 
     def conditions(self, *instants: str) -> list[Condition]:
         at = [self.at(text) for text in instants]

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rules.delivery_figures import Basis, Condition, Due, Grade
-from tests.order_pasts import Said, line
+from tests.order_pasts import LATER, Said, line
 
 MISSED, TOLERATED, BEFORE, STRICT = Grade
 TIME = "2026-11-10 12:00"
@@ -333,9 +333,8 @@ def test_what_a_month_brought_is_the_difference_of_two_moments() -> None:
     )
     assert before == Condition()
     assert (part.came, part.defective, part.done_at) == (Decimal(60), Decimal(2), None)
-    assert part.overdue == ("", Decimal(0))  # nobody said what a lamp costs
     assert (all_.came, all_.defective, all_.inaccurate) == (Decimal(100), Decimal(2), False)
-    assert (all_.done_at, all_.overdue) == (said.at("2026-11-20 10:00"), None)
+    assert all_.done_at == said.at("2026-11-20 10:00")
     assert all_.lead_time == said.at("2026-11-20 10:00") - said.at("2026-11-01 08:00")
     assert (end.defective, end.inaccurate) == (Decimal(7), True)
 
@@ -355,9 +354,10 @@ def test_short_and_late_units_are_not_defective() -> None:
 def test_the_value_that_is_overdue() -> None:
     said = Said().placed(TIME, line("lamp", 100, unit_price="2.50"), currency="EUR")
     said.came("2026-11-10 10:00", line("lamp", 60))
-    due, late = said.conditions(TIME, "2026-11-10 12:01")
-    assert due.overdue is None
-    assert late.overdue == ("EUR", Decimal(100))
+    assert said.overdue(TIME) is None
+    assert said.overdue("2026-11-10 12:01") == ("EUR", Decimal(100))
+    assert Said().placed(TIME).overdue("2026-11-10 12:01") == ("", Decimal(0))
+    assert said.came("2026-11-11 10:00", line("lamp", 40)).overdue(LATER) is None
 
 
 def test_goods_that_came_before_the_order_was_entered_have_no_lead_time() -> None:
