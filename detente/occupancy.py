@@ -13,9 +13,12 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from streams.store.engines import database_file, parse_url
+
+if TYPE_CHECKING:
+    from streams.cluster.presence import Presence
 
 _INTERVAL = 0.05  # seconds between two looks at a lock that is taken
 
@@ -40,11 +43,20 @@ class Address:
 class Lock:
     """The right to write. The system takes it from a process that ends, however it ends."""
 
-    def __init__(self, url: str, what: str) -> None:
-        """`what` is the command that asks, for the messages of others. Raises StoreError."""
+    def __init__(self, url: str, what: str, *, alone: bool = False) -> None:
+        """`what` is the command that asks, for the messages of others. Raises StoreError.
+
+        On a database server `alone` asks that nobody anywhere works on the database; other commands
+        get on with each other and with workers.
+        """
         self._path = _beside(url, ".lock")
         self._what = what
         self._file: int | None = None
+        self._presence: Presence | None = None
+        if database_file(parse_url(url)) is None:
+            from streams.cluster import presence
+
+            self._presence = presence.Presence(url, alone=alone)
 
     def acquire(self, patience: float) -> Self:
         """Take the lock, waiting so many seconds at most. Raises OccupiedError."""
@@ -58,6 +70,7 @@ class Lock:
                     raise self._occupied()
                 never.wait(_INTERVAL)
                 patience -= _INTERVAL
+            self._be_present()
             os.truncate(file, 0)
             os.pwrite(file, json.dumps([self._what, os.getpid()]).encode(), 0)
         except BaseException:
@@ -68,9 +81,21 @@ class Lock:
 
     def release(self) -> None:
         """Give it back."""
+        if self._presence is not None:
+            self._presence.leave()
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _be_present(self) -> None:
+        if self._presence is None:
+            return
+        from streams.cluster.presence import OccupiedError as Elsewhere
+
+        try:
+            self._presence.enter()
+        except Elsewhere as error:
+            raise OccupiedError(error.who, 0) from None
 
     def _occupied(self) -> OccupiedError:
         try:

@@ -71,7 +71,7 @@ def serve(
         flags |= prepare()
     settings = read_settings(flags)
     try:
-        lock = Lock(settings.db, "detente serve").acquire(_PATIENCE)
+        lock = Lock(settings.db, "detente serve", alone=True).acquire(_PATIENCE)
     except OccupiedError as holder:
         raise RefusedError(
             f"{settings.database} is in use by {holder}; a database has one service. "

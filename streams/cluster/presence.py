@@ -16,7 +16,13 @@ _LOCK = int.from_bytes(b"presence")
 
 
 class OccupiedError(Exception):
-    """Somebody works on the database who must be alone, or we must be; the message says which."""
+    """Somebody works on the database, `who`, and they or we have to be alone."""
+
+    def __init__(self, who: str, database: str) -> None:
+        super().__init__(
+            f"{database} is in use by {who}; an embedded service has to be alone on a database"
+        )
+        self.who = who
 
 
 class Presence:
@@ -46,11 +52,8 @@ class Presence:
         if not got:
             connection.close()
             raise OccupiedError(
-                f"a worker or another process works on {shown(self._url)}; an embedded service has "
-                "to be alone on a database"
-                if self._alone
-                else f"an embedded service (`detente serve`) works on {shown(self._url)}; it has "
-                "to be alone on a database"
+                "a worker of a cluster, or another process" if self._alone else "`detente serve`",
+                shown(self._url),
             )
         self._connection = connection
 

@@ -4,22 +4,27 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from detente.documents import DirectoryFile, PolicyFile
+from detente.embedded import wall_clock
+from rules.decision import Kind
+from rules.subjects import read_document
 from schemas.time import Instant
 from streams.cluster.clients import client_arguments, producer_arguments
-from streams.cluster.settings import KafkaSettings
+from streams.cluster.settings import ClusterSettings, KafkaSettings
 from streams.cluster.topics import create_topics
+from streams.cluster.worker import ClusterWorker
+from streams.knowledge import DirectoryFile, PolicyFile
 from streams.store import DOCUMENTS, Store, Unavailable
+from streams.writer import Clock
+from tests.cluster.trade import BEGIN, event, routed
 
 WAIT = 90.0  # seconds; a bound for what hangs, never a measure
 ROOT = Path(__file__).parents[2]
@@ -113,6 +118,17 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    @asynccontextmanager
+    async def worker_inside(self, clock: Clock = wall_clock) -> AsyncIterator[ClusterWorker]:
+        """A worker in the process of the test, which starts sooner than one of its own."""
+        worker = ClusterWorker(lambda: ClusterSettings(self.db, self.kafka), clock)
+        await worker.start()
+        try:
+            yield worker
+            assert not worker.crashed, worker.crash_reason
+        finally:
+            await worker.stop()
+
     async def close(self) -> None:
         """End whatever still runs."""
         for worker in self.workers:
@@ -149,7 +165,9 @@ class Cluster:
         await until(lambda: self._read_to(ends), self.logs)
 
     def _read_to(self, ends: dict[tuple[str, int], int]) -> bool:
-        assert any(w.process.returncode is None for w in self.workers), self.logs()
+        assert not self.workers or any(w.process.returncode is None for w in self.workers), (
+            self.logs()
+        )
         return ends.items() <= self.fences().items()
 
     def fences(self) -> dict[tuple[str, int], int]:
@@ -174,21 +192,83 @@ async def until(
         async with asyncio.timeout(WAIT):
             while not await asyncio.to_thread(condition):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(never.wait(), 0.05)
+                    await asyncio.wait_for(never.wait(), 0.2)
     except TimeoutError:
         raise AssertionError(f"it never came to this.\n{explain()}") from None
 
 
-async def retried(work: Callable[[], Any]) -> Any:
-    """Do something that fails while the broker is away until it succeeds."""
-    async with asyncio.timeout(WAIT):
-        while True:
-            try:
-                return await work()
-            except KafkaError:
-                continue
+_BURST = 8
 
 
-def texts(values: Sequence[bytes]) -> list[str]:
-    """Bytes, to be compared and read."""
-    return [value.decode() for value in values]
+class Load:
+    """Orders that come without end, each with something wrong: one case and two who are told."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._enough = asyncio.Event()
+        self._task: asyncio.Task[None]
+        self.orders = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._send())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Send no more; return once the broker has everything."""
+        self._enough.set()
+        await self._task
+
+    async def reach(self, orders: int) -> None:
+        """Wait until so many orders were written in all."""
+        await until(lambda: self.orders >= orders or self._task.done())
+
+    async def _send(self) -> None:
+        never, kafka = asyncio.Event(), self._cluster.kafka
+        arguments = producer_arguments(kafka) | {"request_timeout_ms": 90_000}
+        async with AIOKafkaProducer(**arguments) as producer:
+            while not self._enough.is_set():
+                burst = [v for n in range(_BURST) for v in troubled(self.orders + n)]
+                sent = [
+                    await producer.send(topic, key=key, value=value)
+                    for topic, key, value in routed(kafka, burst)
+                ]
+                await asyncio.gather(*sent)
+                self.orders += _BURST
+                with suppress(TimeoutError):  # so fast that workers are busy, not drowned
+                    await asyncio.wait_for(never.wait(), 0.2)
+
+
+def troubled(n: int) -> list[bytes]:
+    """An order of which most is short."""
+    about = {"partner_id": f"partner-{n % 9}", "order_id": f"PO-{n}"}
+    lines = [{"sku": f"sku-{n}", "quantity": "100"}]
+    short = [{"sku": f"sku-{n}", "quantity": "90"}]
+    return [
+        event("order.placed", BEGIN, f"PO-{n}-placed", **about,
+              promised_at="2099-01-01T00:00:00Z", lines=lines),
+        event("order.impacted", BEGIN, f"PO-{n}-short", **about, kind="short", lines=short),
+    ]  # fmt: skip
+
+
+def check_load(cluster: Cluster, orders: int, noise: Sequence[bytes] = ()) -> None:
+    """Nothing is lost, nothing doubled: not even what would be recognised as a duplicate."""
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        counted = {counter.what: counter.n for counter in tx.counters() if not counter.name}
+        cases = tx.list_cases()
+        said = [
+            len(read_document(row.document).contributions)
+            for row in tx.subjects_of_kind(Kind.ORDER)
+        ]
+        told = [entry.effect for entry in tx.list_outbox()]
+        rejected = sorted(row.entry.value for row in tx.list_rejected())
+    assert {name: counted.get(name, 0) for name in ("accepted", "duplicate")} == {
+        "accepted": 2 * orders,
+        "duplicate": 0,
+    }
+    assert len(cases) == orders
+    assert said == [2] * orders
+    assert len(told) == len({effect.effect_id for effect in told}) == 2 * orders
+    assert rejected == sorted(noise)

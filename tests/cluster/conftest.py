@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from detente.documents import load_directory, load_policy
-from tests.cluster.cluster import ROOT, Cluster
+from tests.cluster.cluster import Cluster
+from tests.cluster.trade import documents
 from tests.rigs.kafka import KafkaServer
 
 
 @pytest.fixture
 async def cluster(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Topics and a database with nothing in them but the sample policy and directory."""
+    """Topics and a database with nothing in them but a policy and a directory."""
     made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
-    policy = load_policy(ROOT / "examples" / "policy.yaml")
-    made.establish(policy, load_directory(ROOT / "examples" / "directory.yaml", policy.compiled))
+    made.establish(*documents())
     yield made
     await made.close()

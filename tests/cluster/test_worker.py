@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from detente import occupancy
 from detente.embedded import wall_clock
+from detente.occupancy import Lock
 from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.settings import ClusterSettings
 from streams.cluster.topics import create_topics
@@ -71,11 +73,14 @@ async def test_without_a_policy_it_has_nothing_to_decide_with(
     await worker.stop()
 
 
-async def test_a_service_and_workers_keep_out_of_each_others_way(cluster: Cluster) -> None:
+async def test_a_service_and_workers_keep_out_of_each_others_way(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cluster.folder)
     service = Presence(cluster.db, alone=True)
     service.enter()
     worker = ClusterWorker(lambda: ClusterSettings(cluster.db, cluster.kafka), wall_clock)
-    with pytest.raises(SystemExit, match="an embedded service"):
+    with pytest.raises(SystemExit, match="in use by `detente serve`"):
         await worker.start()
     await worker.stop()
     service.leave()
@@ -85,9 +90,12 @@ async def test_a_service_and_workers_keep_out_of_each_others_way(cluster: Cluste
     one.leave()
     with pytest.raises(OccupiedError, match="has to be alone"):
         service.enter()
-    two.leave()
-    service.enter()
-    service.leave()
+    with pytest.raises(occupancy.OccupiedError, match="a worker of a cluster"):
+        Lock(cluster.db, "detente serve", alone=True).acquire(0)
+    with Lock(cluster.db, "a detente command").acquire(0):
+        two.leave()
+    with Lock(cluster.db, "detente serve", alone=True).acquire(0), pytest.raises(OccupiedError):
+        one.enter()
 
 
 async def test_topics_are_made_once_and_grow(cluster: Cluster) -> None:
