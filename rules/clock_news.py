@@ -41,6 +41,8 @@ class Reading:
     """Nothing that happened by then can still become known."""
     now: int
     """Decision time. With `lag`, of what was known before anything of this."""
+    latest: int
+    """Decision time of the newest that is known."""
     lag: int | None = None
     """In a replay: how long after it happened each thing is decided, but not before `now`."""
     tell: bool = True
@@ -157,7 +159,8 @@ class _Teller:
         return news
 
     def _warn(self, clock: Clock, news: ClockNews) -> None:
-        read, due = self._reading.read, clock.breached_at
+        read = self._reading.read
+        due = clock.due if clock.breached_at is None else clock.breached_at
         reached: list[Warn] = []
         for warn in warnings(clock, self._settings):
             if warn.at <= read:
@@ -223,7 +226,12 @@ class _Teller:
             if self._reading.tell:
                 effect_id = _effect_id(self._clock_id(clock_key), level)
                 news.called_off.append(CalledOff(effect_id, reason, instead))
-        over = {key for key, clock in clocks.items() if not _is_owed(clock)}
+        over = {
+            key
+            for key, clock in clocks.items()
+            if not _is_owed(clock)
+            and (clock.stopped_at is None or clock.stopped_at <= self._reading.latest)
+        }
         for name in [
             name
             for name, at in news.told.items()

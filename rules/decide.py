@@ -288,12 +288,13 @@ class Decider:
         quiet = screen_ticket(contributions, ticket, rules, horizon.tickets)
         if quiet is None:
             return None
-        reading = self._reading(horizon, horizon.tickets, known)
+        latest = self._known(document, known)
+        reading = self._reading(horizon, horizon.tickets, known, latest)
         return (*quiet, ticket_news(key, document.told, ticket, world, reading))
 
-    def _reading(self, horizon: Horizon, read: int, known: int) -> Reading:
+    def _reading(self, horizon: Horizon, read: int, known: int, latest: int) -> Reading:
         lag = None if self.virtual is None else horizon.people - read
-        return Reading(read, known, lag, self.tell)
+        return Reading(read, known, latest, lag, self.tell)
 
     def _unknown_of(self, items: list[Taken], document: Document, key: str) -> list[Taken]:
         if len(items) == 1:
@@ -347,7 +348,7 @@ class Decider:
         kind, partner_id, _ = split_key(key)
         known = self._known(document, now)
         read = max(horizon.feeds(kind), document.read_until)
-        reading = self._reading(horizon, read, known)
+        reading = self._reading(horizon, read, known, known)
         if kind is Kind.TICKET:
             ticket = _ticket(key, partner_id, document.contributions, self.world)
             if folded.case is not None and folded.case.owner is not None:
@@ -361,7 +362,7 @@ class Decider:
             folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
         case = folded.case
         if case is not None and folded.steps and (warns or folded.document.told):
-            people = self._reading(horizon, horizon.people, known)
+            people = self._reading(horizon, horizon.people, known, known)
             news = ladder_news(key, folded.document, folded.steps, case, self.world, people)
             _add_news(folded, news)
             folded.people_due = _earliest(folded.people_due, news.next_due)
@@ -566,18 +567,19 @@ def _ticket(
 
 
 def _keeps_terms(before: Sequence[Contribution], said: Sequence[Contribution]) -> bool:
-    """Whether news of a ticket says nothing of severity or category that was not said before."""
-    terms: set[tuple[str | None, str | None]] = set()
+    """Whether a ticket had one category and one severity, or none, from its opening on."""
+    categories: set[str | None] = set()
+    severities: set[str | None] = set()
     for c in (*before, *said):
         match c.type:
             case "ticket.opened":
-                _, category, severity, *_ = c.data
+                categories.add(c.data[1])
+                severities.add(c.data[2])
             case "ticket.status":
-                _, category, severity, *_ = c.data
+                categories |= {c.data[1]} - {None}
+                severities |= {c.data[2]} - {None}
             case "ticket.message":
-                continue
+                pass
             case _:
                 return False
-        terms.add((category, severity))
-    categories = {category for category, _ in terms} - {None}
-    return len(categories) < 2 and len({severity for _, severity in terms} - {None}) < 2
+    return len(categories) < 2 and len(severities) < 2

@@ -136,6 +136,8 @@ class Ticket(Facts):
             ):
                 running.add(clock.metric)
                 due = clock.due_if_silent
+                if clock.retroactive and self.asked < self.at:
+                    due = self.at  # late by terms that came just now
                 if due is not None:
                     yield due, clock.key
         if running and (change := self._clocks.next_change_of_terms(self.at)) is not None:

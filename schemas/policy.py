@@ -185,7 +185,7 @@ class Clocks(Document):
     touchpoint_shift: Shift = Shift.BEFORE
     closure_list_at: Annotated[
         ClockField | None,
-        Field(description="Time of day of that list, in each owner's calendar; else there is none."),
+        Field(description="Time of day of the list before a closure, for each owner; without, none."),
     ] = None
     due_soon_after_closure: Annotated[
         SpanField, Field(description="The list before a weekend or holiday names what is due then.")
