@@ -12,10 +12,12 @@ back.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     RowMapping,
     Select,
     and_,
@@ -67,7 +69,7 @@ class OutboxQueries(Queries):
         `ranks` gives each escalation tier a number, higher for higher tiers; one that is not
         named ranks lowest.
         """
-        return self._entries(_due(now, ranks).limit(limit))
+        return self._entries(_first(_due(_items(ranks))), {"now": now, "limit": limit})
 
     def lease_outbox(
         self,
@@ -78,13 +80,13 @@ class OutboxQueries(Queries):
         ranks: Mapping[str, int] | None = None,
     ) -> list[OutboxEntry]:
         """What `outbox_due` gives, for this relay alone until then; others' leases are left out."""
-        return self._lease(_due(now, ranks), relay, now, until, limit)
+        return self._lease(_due(_items(ranks)), relay, now, until, limit)
 
     def lease_reminders(
         self, relay: str, now: Instant, until: Instant, limit: int
     ) -> list[OutboxEntry]:
         """What `reminders_due` gives, for this relay alone until then."""
-        return self._lease(_reminders(now), relay, now, until, limit)
+        return self._lease(_reminders(), relay, now, until, limit)
 
     def extend_leases(self, relay: str, until: Instant) -> int:
         """Keep what a relay has leased for longer. Returns how many entries that are."""
@@ -120,7 +122,7 @@ class OutboxQueries(Queries):
 
     def reminders_due(self, now: Instant, limit: int) -> list[OutboxEntry]:
         """Sent entries whose next reminder is due, the longest due first."""
-        return self._entries(_reminders(now).limit(limit))
+        return self._entries(_first(_reminders()), {"now": now, "limit": limit})
 
     def newest_effect(self) -> int | None:
         """The number of the newest entry; None while there is none."""
@@ -132,15 +134,7 @@ class OutboxQueries(Queries):
 
         What is leased is looked at again when the lease ends.
         """
-        c = outbox.c
-        is_leased = c.leased_until > now
-        ready = case((is_leased, c.leased_until), else_=func.coalesce(c.not_before, now))
-        send = select(func.min(ready)).where(_first_of_its_queue(now))
-        due = case((is_leased, c.leased_until), else_=c.remind_at)
-        remind = select(func.min(due)).where(
-            c.remind_at.is_not(None), c.status == OutboxStatus.SENT
-        )
-        times = [self.connection.execute(query).scalar_one() for query in (send, remind)]
+        times = [self.connection.execute(query, {"now": now}).scalar_one() for query in _wakes()]
         known = [at for at in times if at is not None]
         return max(now, min(known)) if known else None
 
@@ -298,7 +292,7 @@ class OutboxQueries(Queries):
         query = due.where(is_free).limit(limit).with_for_update(skip_locked=True)
         entries = [
             replace(_entry(row), taken_over=row["leased_by"] not in {None, relay})
-            for row in self.connection.execute(query).mappings()
+            for row in self.connection.execute(query, {"now": now}).mappings()
         ]
         for piece in chunks(entry.seq for entry in entries):
             lease = update(outbox).where(c.seq.in_(piece))
@@ -309,29 +303,59 @@ class OutboxQueries(Queries):
         turn = select(func.pg_try_advisory_xact_lock(LEASING))
         return bool(self.connection.execute(turn).scalar_one())
 
-    def _entries(self, query: Any) -> list[OutboxEntry]:
-        return [_entry(row) for row in self.connection.execute(query).mappings()]
+    def _entries(self, query: Any, values: Mapping[str, int] | None = None) -> list[OutboxEntry]:
+        return [_entry(row) for row in self.connection.execute(query, values).mappings()]
 
 
-def _due(now: Instant, ranks: Mapping[str, int] | None) -> Select[Any]:
+# What a relay asks again and again is built once: that costs more than asking it.
+_NOW = bindparam("now", type_=outbox.c.not_before.type)
+_LIMIT = bindparam("limit", type_=Integer)
+
+
+def _items(ranks: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
+    return tuple((ranks or {}).items())
+
+
+@cache
+def _due(ranks: tuple[tuple[str, int], ...]) -> Select[Any]:
     c = outbox.c
     order: list[ColumnElement[Any]] = [c.seq]
     if ranks:
         order.insert(0, case(dict(ranks), value=c.tier, else_=-1).desc())
-    ready = or_(c.not_before.is_(None), c.not_before <= now)
-    return select(outbox).where(_first_of_its_queue(now), ready).order_by(*order)
+    ready = or_(c.not_before.is_(None), c.not_before <= _NOW)
+    return select(outbox).where(_first_of_its_queue(), ready).order_by(*order)
 
 
-def _reminders(now: Instant) -> Select[Any]:
+@cache
+def _reminders() -> Select[Any]:
     c = outbox.c
-    query = select(outbox).where(c.remind_at <= now, c.status == OutboxStatus.SENT)
+    query = select(outbox).where(c.remind_at <= _NOW, c.status == OutboxStatus.SENT)
     return query.order_by(c.remind_at, c.seq)
 
 
-def _first_of_its_queue(now: Instant) -> ColumnElement[bool]:
+@cache
+def _first(query: Select[Any]) -> Select[Any]:
+    return query.limit(_LIMIT)
+
+
+@cache
+def _wakes() -> tuple[Select[Any], Select[Any]]:
+    """When something is next to be sent, and when to be told again."""
+    c = outbox.c
+    is_leased = c.leased_until > _NOW
+    ready = case((is_leased, c.leased_until), else_=func.coalesce(c.not_before, _NOW))
+    due = case((is_leased, c.leased_until), else_=c.remind_at)
+    sent = and_(c.remind_at.is_not(None), c.status == OutboxStatus.SENT)
+    return (
+        select(func.min(ready)).where(_first_of_its_queue()),
+        select(func.min(due)).where(sent),
+    )
+
+
+def _first_of_its_queue() -> ColumnElement[bool]:
     """Queued, and nothing older about the same case to the same role is being tried."""
     older = outbox.alias("older")
-    tried = or_(older.c.attempts > 0, older.c.not_before.is_(None), older.c.not_before <= now)
+    tried = or_(older.c.attempts > 0, older.c.not_before.is_(None), older.c.not_before <= _NOW)
     waits = (
         select(older.c.seq)
         .where(
