@@ -5,14 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster
+from detente.documents import load_directory, load_policy
+from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.trade import documents
 from tests.rigs.kafka import KafkaServer
 
 
 @pytest.fixture
 async def cluster(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Topics and a database with nothing in them but a policy and a directory."""
+    """Topics and a database with nothing in them but the sample policy and directory."""
+    made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
+    policy = load_policy(ROOT / "examples" / "policy.yaml")
+    made.establish(policy, load_directory(ROOT / "examples" / "directory.yaml", policy.compiled))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def trading(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """The same, with the policy and directory of `tests.cluster.trade`."""
     made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
     made.establish(*documents())
     yield made

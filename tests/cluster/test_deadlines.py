@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from rules.decision import StepKind
 from schemas.time import Instant, to_instant
 from streams.cluster.deciding import Deciding
@@ -13,6 +15,12 @@ from tests.cluster.cluster import Cluster, until
 from tests.cluster.trade import BEGIN, LATER, event, routed
 
 SOON = to_instant(BEGIN)
+
+
+@pytest.fixture
+def cluster(trading: Cluster) -> Cluster:
+    """The cluster of these tests."""
+    return trading
 
 
 class Clock:

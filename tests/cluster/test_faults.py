@@ -19,6 +19,12 @@ from tests.rigs.postgres import PostgresServer, libpq
 
 
 @pytest.fixture
+def cluster(trading: Cluster) -> Cluster:
+    """The cluster of these tests."""
+    return trading
+
+
+@pytest.fixture
 async def own(
     kafka_of_my_own: KafkaServer, postgres_url: str, tmp_path: Path
 ) -> AsyncIterator[Cluster]:
