@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_measurement_runs_and_has_its_lines_in_the_table() -> None:
     found = {name: run(TINY) for name, run in MEASURES.items()}
     shown = table(list(lines(found)))
-    for what in ("pipeline / parsing alone", "at most 1.5", "peak memory", "none due", "commit"):
+    for what in ("pipeline / parsing alone", "at most 1.5", "peak memory", "none due", "to Slack"):
         assert what in shown
     assert found["pipeline"]["events"] == found["memory"]["events"] == TINY.events
     assert found["deadlines"]["due"] == TINY.due
