@@ -6,15 +6,18 @@ is done once for all, alarms and daily summaries, is done by the one that has th
 - the relay tells people what the outbox holds;
 - the announcer sends decisions and rejected input to their topics;
 - what people do in Slack comes over Socket Mode or signed HTTP, and is decided at once;
-- the watch looks for alarms and daily summaries, and whether policy or directory have changed:
-  then everything begins anew with the new ones.
+- the watch looks for alarms, daily summaries and what else is due by itself, keeps the ledger of
+  commitments in step, and sees whether policy or directory have changed: then everything begins
+  anew with the new ones;
+- reports are issued when they are due; of two relays that do it one's issue is kept.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from random import SystemRandom
 from typing import TextIO
 
@@ -25,10 +28,14 @@ from detente.alarms import Alarms
 from detente.channels import open_channels
 from detente.closures import ClosureLists
 from detente.cluster import LOOK_EVERY, Parts, opened, process_name, repeat
+from detente.disruptions import Disruptions
 from detente.embedded import LAST_ALIVE, UP_SINCE
 from detente.failures import PortTakenError
+from detente.reachability import keep_proof
+from detente.report_content import stored_reports
+from detente.service import POST_EVERY
 from detente.settings import Settings
-from detente.slack import listen_to_slack, slack_environment
+from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
 from schemas.time import SECOND, Instant
 from streams.cluster.announcer import BATCH, Announcer
@@ -37,10 +44,13 @@ from streams.cluster.settings import ClusterSettings
 from streams.health import health_app
 from streams.horizon import SourceProgress
 from streams.intake import HttpServer, start_server
+from streams.issuing import Reporting
+from streams.ledger import reporting_zone
 from streams.metrics import Metrics
 from streams.relay import Relay, Shift
+from streams.scheduler import Scheduler
 from streams.store import Store
-from streams.writer import Clock
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock
 
 #: Where it shows its health unless told otherwise.
 DEFAULT_PORT = 8381
@@ -119,40 +129,23 @@ class RelayProcess:
             opened(self._cluster, self._clock, metrics, committed)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        relay = Relay(
-            parts.store.reading,
-            parts.write,
-            parts.knowledge.house,
-            open_channels(self._environment, session, self._terminal, slack_url=self._slack_url),
-            SystemRandom(),
-            shift=Shift(self.name, self._clock),
-        )
+        relay = self._relay(parts, session)
         announcer = Announcer(
             self._cluster.kafka, parts.store, parts.writer, self.name, self._clock
         )
         stack.push_async_callback(announcer.stop)
-        slack = listen_to_slack(
-            self._environment,
-            session,
-            parts,
-            parts.writer,
-            parts.take,
-            self._clock,
-            SystemRandom(),
-            self._slack_url,
-        )
+        slack = self._listen_to_slack(parts, session)
         if slack is not None:
             stack.push_async_callback(slack.inbound.close, _SLACK_GRACE)
-        app = health_app(metrics, lambda: _trouble(parts))
-        if slack is not None:
-            app.add_routes(slack.pages)
-        try:
-            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
-        except OSError as error:
-            raise PortTakenError(error.strerror or str(error)) from None
-        self._port = self._http.port  # the same when everything begins anew
+        await self._listen(metrics, parts, slack)
         stack.push_async_callback(self._http.stop)
         duties = _Duties(parts, self.name, self._clock)
+        policy = parts.knowledge.policy
+        reports = Scheduler(
+            partial(self._issue, duties), policy.document.reporting, reporting_zone(policy)
+        )
+        reports.start()
+        stack.callback(reports.stop)
 
         async def tell() -> float:
             self._news.clear()
@@ -169,16 +162,24 @@ class RelayProcess:
                 self._end()
             return LOOK_EVERY
 
+        async def post() -> float:
+            return 0.01 if await parts.writer.call(duties.post) else POST_EVERY
+
         # First, so that whoever decides here knows how far the workers are.
         await parts.looking.look()
         started()
+        await self._run((tell, announce, watch, post), slack)
+        if self._stopping.is_set():
+            await parts.writer.call(duties.leave)
+
+    async def _run(
+        self, steps: Sequence[Callable[[], Awaitable[float]]], slack: SlackAtWork | None
+    ) -> None:
+        """Do the steps, each in its own time, and listen to Slack, until it shall end."""
+        tell, *others = steps
         loops = [
             asyncio.create_task(repeat(step, wake, self._ending))
-            for step, wake in (
-                (tell, self._news),
-                (announce, self._ending),
-                (watch, self._ending),
-            )
+            for step, wake in ((tell, self._news), *((step, self._ending) for step in others))
         ]
         socket = slack.socket if slack is not None else None
         listening = [] if socket is None else [asyncio.create_task(socket.run())]
@@ -192,8 +193,52 @@ class RelayProcess:
         for result in await asyncio.gather(*loops, *listening, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
-        if self._stopping.is_set():
-            await parts.writer.call(duties.leave)
+
+    async def _issue(self, duties: "_Duties") -> None:
+        """Issue the reports that are due. Beside the writer: making one takes its time."""
+        try:
+            queued = await asyncio.to_thread(duties.issue)
+        except INFRASTRUCTURE_ERRORS as error:
+            _log.error("Reports cannot be issued now, and are looked at again: %s", error)
+            return
+        if queued:
+            self._news.set()
+
+    # -- its parts -----------------------------------------------------------------------------
+
+    def _relay(self, parts: Parts, session: aiohttp.ClientSession) -> Relay:
+        return Relay(
+            parts.store.reading,
+            parts.write,
+            parts.knowledge.house,
+            open_channels(self._environment, session, self._terminal, slack_url=self._slack_url),
+            SystemRandom(),
+            keep_proof=keep_proof,
+            reports=stored_reports(parts.store),
+            shift=Shift(self.name, self._clock),
+        )
+
+    def _listen_to_slack(self, parts: Parts, session: aiohttp.ClientSession) -> SlackAtWork | None:
+        return listen_to_slack(
+            self._environment,
+            session,
+            parts,
+            parts.writer,
+            parts.take,
+            self._clock,
+            SystemRandom(),
+            self._slack_url,
+        )
+
+    async def _listen(self, metrics: Metrics, parts: Parts, slack: SlackAtWork | None) -> None:
+        app = health_app(metrics, lambda: _trouble(parts))
+        if slack is not None:
+            app.add_routes(slack.pages)
+        try:
+            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
+        except OSError as error:
+            raise PortTakenError(error.strerror or str(error)) from None
+        self._port = self._http.port  # the same when everything begins anew
 
 
 class _Duties:
@@ -206,9 +251,14 @@ class _Duties:
         self._clock = clock
         policy = parts.knowledge.policy
         self._watch = ClusterFeedWatch(policy.document, read_past=parts.read_past)
-        self._alarms = Alarms(parts.store, self._watch, policy)
-        self._summaries = Summaries(parts.store, parts.knowledge.house)
-        self._closures = ClosureLists(parts.store, parts.knowledge)
+        self._ours = False
+        self._reporting = Reporting(parts.store)
+        self._looks = (
+            Alarms(parts.store, self._watch, policy),
+            Summaries(parts.store, parts.knowledge.house),
+            ClosureLists(parts.store, parts.knowledge),
+            Disruptions(parts.store),
+        )
 
     def look(self) -> bool:
         """Do what is due, if it is ours to do. True when policy or directory have changed."""
@@ -217,7 +267,8 @@ class _Duties:
         with self._store.transaction() as tx:
             if self._parts.has_new_documents(tx):
                 return True
-            if not tx.take_duty(WATCH, self._name, now, Instant(now + _DUTY)):
+            self._ours = tx.take_duty(WATCH, self._name, now, Instant(now + _DUTY))
+            if not self._ours:
                 return False
             tx.put_setting(LAST_ALIVE, str(now))
             up_since = tx.setting(UP_SINCE)
@@ -229,10 +280,17 @@ class _Duties:
             name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
             for name, feed in feeds.items()
         }
-        self._alarms.look(now)
-        self._summaries.look(now)
-        self._closures.look(now)
+        for each in self._looks:
+            each.look(now)
         return False
+
+    def post(self) -> bool:
+        """Keep the ledger of commitments in step, if it is ours to do. True when there is more."""
+        return self._ours and self._reporting.post(self._clock())
+
+    def issue(self) -> int:
+        """Issue the reports that are due. Returns how many people are told. On any thread."""
+        return self._reporting.issue_due(self._clock())
 
     def leave(self) -> None:
         """Leave the duty to the others at once."""

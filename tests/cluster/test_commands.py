@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from detente.cli import cli
@@ -78,3 +79,37 @@ async def test_no_embedded_service_takes_over_a_cluster(cluster: Cluster) -> Non
     service.leave()
     assert busy.exit_code == 3
     assert "an embedded service" in busy.output
+
+
+async def test_a_partition_is_read_again_from_an_offset(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.environment.items():
+        if name.startswith("DETENTE_"):
+            monkeypatch.setenv(name, value)
+    orders = cluster.kafka.orders_topic
+    await cluster.produce([(orders, b"a", b"no event"), (orders, b"a", b"nor this")])
+    worker = await cluster.start()
+    await cluster.drained()
+    shown = await detente(cluster, "topics", "show", "--json")
+    rows = {(row["topic"], row["partition"]): row for row in json.loads(shown.output)}
+    [(place, row)] = [(place, row) for place, row in rows.items() if row["end"]]
+    assert (row["committed"], row["end"], row["behind"]) == (2, 2, 0)
+    assert len(rows) == len(cluster.kafka.inputs) * 3
+    number = str(place[1])
+    ahead = await detente(cluster, "topics", "seek", orders, number, "9")
+    assert ahead.exit_code == 1
+    assert "would leave out 7 offsets for good" in ahead.output
+    nowhere = await detente(cluster, "topics", "seek", "nowhere", "0", "0")
+    assert nowhere.exit_code == 1
+    assert await worker.end() == 0
+    back = await detente(cluster, "topics", "seek", orders, number, "1")
+    assert back.exit_code == 0, back.output
+    assert "stood at 2 and is read from 1" in back.output
+    again = await cluster.start()
+    await cluster.drained()
+    assert await again.end() == 0
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        kept = sorted(row.entry.value for row in tx.list_rejected())
+    # What cannot be read has no id by which it could be known again; events do.
+    assert kept == [b"no event", b"nor this", b"nor this"]

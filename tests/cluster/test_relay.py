@@ -71,9 +71,8 @@ async def relaying(
     """A relay in this process, beside the workers' processes."""
     cluster_settings = ClusterSettings(cluster.db, how.pop("kafka", cluster.kafka))
     await asyncio.to_thread(put_in_force, settings, cluster_settings, wall_clock())
-    relay = RelayProcess(
-        cluster_settings, settings, wall_clock, terminal or Terminal(), environment={}, **how
-    )
+    how = {"environment": {}} | how
+    relay = RelayProcess(cluster_settings, settings, wall_clock, terminal or Terminal(), **how)
     started = asyncio.Event()
     running = asyncio.create_task(relay.run(started.set))
     waiting = asyncio.create_task(started.wait())
