@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from rules.attainment import Outcome
 from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE
 from rules.clocks.working_days import local_day, start_of_day
 from rules.decision import StepKind, StepRow
@@ -179,6 +178,7 @@ class Digests:
         disputes = tx.steps_between(_DISPUTES, 0, until)
         lower = [s for s in tx.steps_between([StepKind.DEESCALATED], begin, until) if s.actor]
         earlier = period.before()
+        lasting = tx.escalations_lasting(begin, until)
         return Material(
             period=period,
             as_of=as_of,
@@ -192,12 +192,12 @@ class Digests:
             open=tx.open_now(until) if running else tx.open_after(period.last),
             paused=tx.paused_at(until),
             breaches=tx.latest_breaches(begin, until - running, _LISTED),
-            excused=tx.instances_falling(begin, until, outcome=Outcome.EXCUSED),
+            excuses=tx.excuses_by_actor(begin, until),
             pauses=tx.pauses_by_actor(begin, until),
-            spent={metric: list(tx.spent(metric, begin, until)) for metric in _DURATIONS},
+            spent={metric: tx.spent(metric, begin, until) for metric in _DURATIONS},
             going_on={metric: tx.not_stopped(metric, until) for metric in _DURATIONS},
-            escalations=tx.escalations_asked(begin, until),
-            lasting=tx.escalations_lasting(begin, until),
+            escalations=[e for e in lasting if e.asked_at > begin],
+            lasting=lasting,
             openings=[
                 *(tx.openings(p.begin, p.end) for p in earlier),
                 tx.openings(begin, until),

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import comb, sqrt
 
 from rules.attainment import Attainment
-from rules.digest.material import Counts, Material, attained, is_promise
+from rules.digest.material import Counts, Material, is_promise
 from rules.digest.sheet import Question, Sheet, columns, said, shown_share, table
 from schemas.report import Figure, Section, Tone, Unit
 
@@ -22,9 +22,12 @@ ENOUGH_DUE = 10
 #: Cases that must have been opened in the last two periods.
 ENOUGH_OPENED = 4
 _RECENT = 2
+#: What the ids of its figures begin with.
+WARNINGS = "early-warnings/"
 _Z_95 = 1.6448536269514722
 """One-sided 95 % quantile of the normal distribution."""
 _CHANCE = Decimal("0.05")
+_NOTHING = Attainment(0, 0, {})
 
 RULE = (
     "Named are partners with whom, over five periods, the share of promises kept in the last two "
@@ -83,7 +86,7 @@ def trends(m: Material) -> list[Trend]:
     for partner_id in sorted({*(p for k in kept for p in k), *(p for o in opened for p in o)}):
         if not partner_id:
             continue
-        shares = tuple(attained(k.get(partner_id, Counter())) for k in kept)
+        shares = tuple(k.get(partner_id, _NOTHING) for k in kept)
         counted = tuple(o[partner_id] for o in opened)
         falls = share_falls(_pooled(shares[:-_RECENT]), _pooled(shares[-_RECENT:]))
         rises = count_rises(
@@ -100,12 +103,17 @@ def _pooled(shares: Sequence[Attainment]) -> Attainment:
     return Attainment(sum(s.met for s in shares), sum(s.breached for s in shares), {})
 
 
-def _by_partner(counts: Counts) -> dict[str, Counts]:
-    found: dict[str, Counts] = {}
-    for c, n in counts.items():
-        if is_promise(c[2], c[3]):
-            found.setdefault(c[0], Counter())[c] += n
-    return found
+def _by_partner(counts: Counts) -> dict[str, Attainment]:
+    met: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
+    for (partner_id, _, metric, asked, entered), n in counts.items():
+        if not is_promise(metric, asked):
+            continue
+        if entered == "met":
+            met[partner_id] += n
+        elif entered in ("breached", "open"):
+            broken[partner_id] += n
+    return {who: Attainment(met[who], broken[who], {}) for who in met.keys() | broken.keys()}
 
 
 def _openings(counts: Counter[tuple[str, str]]) -> Counter[str]:
@@ -121,7 +129,7 @@ def early_warning_section(m: Material, sheet: Sheet) -> Section:
     for trend in trends(m):
         put = sheet.put(
             Figure(
-                id=f"early-warnings/{trend.partner_id}",
+                id=f"{WARNINGS}{trend.partner_id}",
                 label=f"{m.names.partner(trend.partner_id)}: the wrong way",
                 value=Decimal(trend.opened[-1] + trend.kept[-1].breached),
                 shown=_what(trend),

@@ -84,7 +84,7 @@ def _by_tier(m: Material, sheet: Sheet, asked: list[Escalation]) -> Table:
 
 
 def _has_clocks(m: Material, tier: str) -> bool:
-    done = (asked for metric in (ACKNOWLEDGE, RESOLVE) for _, asked, _ in m.spent.get(metric, ()))
+    done = {asked for metric in (ACKNOWLEDGE, RESOLVE) for _, asked in m.spent.get(metric, {})}
     return tier in done or any(n for c, n in m.counts.items() if c[3] == tier)
 
 
@@ -98,7 +98,8 @@ def _kept_and_times(m: Material, sheet: Sheet, tier: str, metric: str) -> list[C
         Question("instances", {**where, "outcome": _DUE}),
         of=f"Promises of the tier to {metric}",
     )
-    spent = sorted(amount for _, asked, amount in m.spent.get(metric, ()) if asked == tier)
+    done = m.spent.get(metric, {}).items()
+    spent = sorted(amount for (_, asked), found in done if asked == tier for amount in found)
     cells = [cell(kept)]
     for name, percent in (("median", 50), ("90-percent", 90)):
         put = sheet.length(

@@ -11,12 +11,11 @@ from schemas.report import Cell, Figure, Section, Tone, Visibility
 
 def intervention_section(m: Material, sheet: Sheet) -> Section:
     """Pauses, excuses and downgrades by actor, and who approved excuses of their own."""
-    excuses = Counter(row.excused_by or "" for row in m.excused)
-    own = Counter(row.excused_by or "" for row in m.excused if row.excused_by_holder)
     down = Counter(step.actor or "" for step in m.deescalations)
     rows = []
-    for actor in sorted({*m.pauses, *excuses, *down}):
+    for actor in sorted({*m.pauses, *m.excuses, *down}):
         n, paused = m.pauses.get(actor, (0, 0))
+        excuses, own = m.excuses.get(actor, (0, 0))
         who = m.names.person(actor)
         found = (
             (
@@ -25,7 +24,7 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 Question("pauses", {"actor": [actor]}),
             ),
             (
-                "excuses", excuses[actor], "commitments",
+                "excuses", excuses, "commitments",
                 "Commitments whose deadline fell in the period and that this person excused.",
                 Question(
                     "instances", {"outcome": [str(Outcome.EXCUSED)], "excused_by": [actor]}
@@ -56,7 +55,7 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 _shown(put.get("pauses")),
                 said(f"{hours(paused)} h" if n else ""),
                 _shown(put.get("excuses")),
-                said(own[actor], Tone.WATCH if own[actor] else Tone.PLAIN),
+                said(own, Tone.WATCH if own else Tone.PLAIN),
                 _shown(put.get("downgrades")),
             )
         )

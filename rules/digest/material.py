@@ -67,11 +67,12 @@ class Material:
     """Of those, what stands still."""
     breaches: Sequence[Instance]
     """The latest first, as many as a digest lists."""
-    excused: Sequence[Instance]
+    excuses: Mapping[str, tuple[int, int]]
+    """Approver to (commitments of the period excused, of those that they held themselves)."""
     pauses: Mapping[str, tuple[int, int]]
     """Actor to (pauses set in the period, microseconds that did not count)."""
-    spent: Mapping[str, Sequence[tuple[str, str, int]]]
-    """Metric to (partner tier, escalation tier, microseconds) of what stopped in the period."""
+    spent: Mapping[str, Mapping[tuple[str, str], Sequence[int]]]
+    """Metric to (partner tier, escalation tier) to the microseconds, sorted, of what was done."""
     going_on: Mapping[str, Mapping[tuple[str, str], tuple[int, int]]]
     """Metric to (partner tier, escalation tier) to (how many go on, the earliest start)."""
     escalations: Sequence[Escalation]

@@ -16,13 +16,11 @@ _METRIC = str(Metric.RESOLUTION)
 
 def resolution_section(m: Material, sheet: Sheet) -> Section:
     """Medians by partner tier, with the number still open and the oldest age."""
-    spent: dict[str, list[int]] = {}
-    for tier, _, amount in m.spent.get(_METRIC, ()):
-        spent.setdefault(tier, []).append(amount)
+    spent = {tier: found for (tier, _), found in m.spent.get(_METRIC, {}).items()}
     going_on = {tier: found for (tier, _), found in m.going_on.get(_METRIC, {}).items()}
     rows = []
     for tier in [*m.partner_tiers, *sorted({*spent, *going_on} - {*m.partner_tiers})]:
-        took = sorted(spent.get(tier, []))
+        took = spent.get(tier, ())
         still, since = going_on.get(tier, (0, m.until))
         if not took and not still:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rules.clocks.ladder_clocks import ACKNOWLEDGE
 from rules.deadlines import in_words
 from rules.digest.decisions import asked_for
-from rules.digest.early_warnings import trends
+from rules.digest.early_warnings import WARNINGS
 from rules.digest.material import Material
 from rules.digest.open_cases import open_at_end
 from rules.digest.sheet import Sheet, many, words
@@ -17,7 +17,7 @@ _NAMED = 3
 
 def summary(m: Material, sheet: Sheet) -> tuple[Headline, ...]:
     """Promises, breaches, escalations, early warnings, decisions: one line for each."""
-    return (_promises(sheet), _breaches(m, sheet), _escalations(m, sheet), _warnings(m),
+    return (_promises(sheet), _breaches(m, sheet), _escalations(m, sheet), _warnings(m, sheet),
             _decisions(m))  # fmt: skip
 
 
@@ -89,16 +89,16 @@ def _escalations(m: Material, sheet: Sheet) -> Headline:
     )
 
 
-def _warnings(m: Material) -> Headline:
-    found = trends(m) if m.period.is_week else []
+def _warnings(m: Material, sheet: Sheet) -> Headline:
+    found = [f.id for f in sheet.figures.values() if f.id.startswith(WARNINGS)]
     if not found:
         return Headline(text="No partner trends the wrong way by more than chance explains.")
-    names = list(_named([m.names.partner(t.partner_id) for t in found]))
+    names = list(_named([m.names.partner(name.removeprefix(WARNINGS)) for name in found]))
     return Headline(
         text=f"{many(len(found), 'partner trends', 'partners trend')} the wrong way: "
         f"{', '.join(names)}.",
         tone=Tone.WATCH,
-        figures=tuple(f"early-warnings/{t.partner_id}" for t in found),
+        figures=tuple(found),
     )
 
 

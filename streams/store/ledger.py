@@ -5,9 +5,9 @@ subjects have changed; nobody who decides waits for a report.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,9 +23,9 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 
-from rules.attainment import Outcome
 from rules.clocks.clock import US
 from rules.decision import Kind, StepKind, StepRow, SubjectRow
 from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
@@ -54,6 +54,14 @@ _NOTE_MANY = """
 INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (key)
 ON CONFLICT (key) DO UPDATE SET due = 0
 """
+_SPENT = (
+    "SELECT partner_tier, escalation_tier, spent FROM instance "
+    "WHERE metric = ? AND stopped_at > ? AND stopped_at <= ? AND spent IS NOT NULL"
+)
+# Written out: SQLite uses an index of some rows only where the query itself names which.
+_OPEN = text("entered = 'open'")
+_LATE = text("entered IN ('open', 'breached')")
+_EXCUSED = text("entered = 'excused'")
 #: Kinds of subject that have clocks of their own, with or without a case.
 _WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
 _LEDGER = (instance, pause, escalation, daily, daily_open, unposted)
@@ -198,8 +206,9 @@ class LedgerQueries(Queries):
             for row in rows:
                 group = (row.partner_tier, row.metric, row.escalation_tier)
                 if row.falls_at is not None:
-                    day = day_of(row.falls_at, zone).toordinal()
-                    fallen[(day, row.partner_id, *group, str(row.entered))] += sign
+                    day = day_of(row.falls_at, zone)
+                    for number in (day.toordinal(), _month(day)):
+                        fallen[(number, row.partner_id, *group, str(row.entered))] += sign
                 opened[(day_of(row.started_at, zone).toordinal(), *group)] += sign
                 if row.left_at is not None:
                     opened[(day_of(row.left_at, zone).toordinal(), *group)] -= sign
@@ -234,42 +243,47 @@ class LedgerQueries(Queries):
         return found
 
     def instances_falling(
-        self,
-        after: int,
-        until: int,
-        partner_id: str | None = None,
-        *,
-        outcome: Outcome | None = None,
+        self, after: int, until: int, partner_id: str | None = None
     ) -> list[Instance]:
         """Instances whose effective deadline lies after `after`, up to `until`; by their names."""
         c = instance.c
         where = [c.falls_at > after, c.falls_at <= until]
         if partner_id is not None:
             where.append(c.partner_id == partner_id)
-        match outcome:
-            case Outcome.BREACHED:
-                where.append(c.entered.in_([Entered.OPEN, Entered.BREACHED]))
-            case None:
-                pass
-            case other:
-                where.append(c.entered == str(other))
         return self._instances(*where)
+
+    def excuses_by_actor(self, after: int, until: int) -> dict[str, tuple[int, int]]:
+        """Who excused instances of a period to (how many, of those that they held themselves)."""
+        c = instance.c
+        own = func.sum(case((c.excused_by_holder, 1), else_=0))
+        query = (
+            select(c.excused_by, func.count(), own)
+            .where(_EXCUSED, c.falls_at > after, c.falls_at <= until)
+            .group_by(c.excused_by)
+        )
+        return {actor: (n, int(mine)) for actor, n, mine in self.connection.execute(query)}
 
     def latest_breaches(self, after: int, until: int, limit: int) -> list[Instance]:
         """Promises to partners that a period saw broken, those that were late longest first."""
         c = instance.c
+        names = [c[name] for name in _NAME]
         # As of the period's end, so that the list says the same whenever it is asked for.
         ended = func.coalesce(_least(self, c.stopped_at, until), until)
-        late = (ended - c.falls_at).desc()
-        return self._instances(
-            c.entered.in_([Entered.OPEN, Entered.BREACHED]),
-            c.falls_at > after,
-            c.falls_at <= until,
-            c.escalation_tier == "",
-            c.owed_by == US,
-            order=(late, *(c[name] for name in _NAME)),
-            limit=limit,
+        query = (
+            select(*names)
+            .where(
+                _LATE,
+                c.falls_at > after,
+                c.falls_at <= until,
+                c.escalation_tier == "",
+                c.owed_by == US,
+            )
+            .order_by((ended - c.falls_at).desc(), *names)
+            .limit(limit)
         )
+        wanted = [tuple(row) for row in self.connection.execute(query)]
+        found = {row_name(row): row for row in self.instances_of({name[0] for name in wanted})}
+        return [found[name] for name in wanted]
 
     def paused_at(self, at: int) -> list[Instance]:
         """Instances that stood paused at an instant, with their pauses."""
@@ -342,21 +356,15 @@ class LedgerQueries(Queries):
             return found
         return [replace(row, pauses=tuple(pauses.get(row_name(row), ()))) for row in found]
 
-    def escalations_asked(self, after: int, until: int) -> list[Escalation]:
-        """Escalations that asked a tier after `after`, up to `until`, the oldest first."""
-        c = escalation.c
-        return self._escalations(c.asked_at > after, c.asked_at <= until)
-
     def escalations_lasting(self, after: int, until: int) -> list[Escalation]:
         """Escalations that lasted at some time after `after`, up to `until`, the oldest first."""
         c = escalation.c
-        lasting = or_(c.ended_at.is_(None), c.ended_at > after)
-        return self._escalations(lasting, c.asked_at <= until)
-
-    def _escalations(self, *where: ColumnElement[bool]) -> list[Escalation]:
-        c = escalation.c
-        query = select(escalation).where(*where).order_by(c.asked_at, c.subject, c.n)
-        return [Escalation(**row) for row in self.connection.execute(query).mappings()]
+        query = (
+            select(*(c[name] for name in Escalation.__slots__))
+            .where(or_(c.ended_at.is_(None), c.ended_at > after), c.asked_at <= until)
+            .order_by(c.asked_at, c.subject, c.n)
+        )
+        return [Escalation(*row) for row in self.connection.execute(query)]
 
     def _counted(self, query: Select[Any]) -> Counter[Any]:
         """Groups to how many; a day that things came to and went from has none of them."""
@@ -397,7 +405,9 @@ class LedgerQueries(Queries):
         """(partner, partner tier, metric, escalation tier, entered as) to how many, over days."""
         c = daily.c
         by = (c.partner_id, c.partner_tier, c.metric, c.escalation_tier, c.entered)
-        where = [c.day >= first.toordinal(), c.day <= last.toordinal()]
+        months, spans = _months_and_days(first, last)
+        within = [c.day.between(begin.toordinal(), end.toordinal()) for begin, end in spans]
+        where = [or_(c.day.in_(months), *within) if months else or_(*within)]
         if partner_id is not None:
             where.append(c.partner_id == partner_id)
         query = select(*by, func.sum(c.n)).where(*where).group_by(*by)
@@ -428,22 +438,20 @@ class LedgerQueries(Queries):
         by = (c.partner_tier, c.metric, c.escalation_tier)
         query = (
             select(*by, func.count())
-            .where(c.entered == str(Entered.OPEN), or_(c.falls_at.is_(None), c.falls_at >= now))
+            .where(_OPEN, or_(c.falls_at.is_(None), c.falls_at >= now))
             .group_by(*by)
         )
         return self._counted(query)
 
-    def spent(self, metric: str, after: int, until: int) -> Iterator[tuple[str, str, int]]:
-        """(partner tier, escalation tier, counted microseconds) of what was done in a period."""
-        c = instance.c
-        query = select(c.partner_tier, c.escalation_tier, c.spent).where(
-            c.metric == metric,
-            c.stopped_at > after,
-            c.stopped_at <= until,
-            c.spent.is_not(None),
-        )
-        for row in self.connection.execute(query):
-            yield row.partner_tier, row.escalation_tier, row.spent
+    def spent(self, metric: str, after: int, until: int) -> dict[tuple[str, str], list[int]]:
+        """(partner tier, escalation tier) to counted microseconds of what was done in a period."""
+        # To the driver as it is: a year has hundreds of thousands of rows.
+        mark = "%s" if self.is_postgres else "?"
+        rows = self.connection.exec_driver_sql(_SPENT.replace("?", mark), (metric, after, until))
+        found: dict[tuple[str, str], list[int]] = {}
+        for tier, asked, amount in rows.cursor.fetchall():
+            found.setdefault((tier, asked), []).append(amount)
+        return {group: sorted(amounts) for group, amounts in found.items()}
 
     def not_stopped(self, metric: str, at: int) -> dict[tuple[str, str], tuple[int, int]]:
         """(partner tier, escalation tier) to (how many went on at an instant, earliest start)."""
@@ -512,3 +520,29 @@ def _least(queries: Queries, column: Any, value: int) -> Any:
     if queries.is_postgres:
         return case((column.is_(None), None), else_=func.least(column, value))
     return func.min(column, value)
+
+
+def _month(day: date) -> int:
+    """The number of a day's month among the days: below all of them."""
+    return -(day.year * 12 + day.month)
+
+
+def _months_and_days(first: date, last: date) -> tuple[list[int], list[tuple[date, date]]]:
+    """Whole months between two days, and the spans of days before and after them."""
+    begin = first if first.day == 1 else _next_month(first)
+    end = last + timedelta(days=1)
+    end = end.replace(day=1)
+    if begin >= end:
+        return [], [(first, last)]
+    months = []
+    month = begin
+    while month < end:
+        months.append(_month(month))
+        month = _next_month(month)
+    day = timedelta(days=1)
+    spans = [(first, begin - day), (end, last)]
+    return months, [(since, until) for since, until in spans if since <= until]
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -43,9 +43,11 @@ def material(**parts: Any) -> Material:
         "open": Counter(),
         "openings": [Counter()] * 5,
     }
-    empty = ("paused", "breaches", "excused", "escalations", "lasting", "disputes", "deescalations")
+    empty = ("paused", "breaches", "escalations", "lasting", "disputes", "deescalations")
     nothing |= dict.fromkeys(empty, ())
-    nothing |= {name: {} for name in ("pauses", "spent", "going_on", "partner_of_case", "events")}
+    nothing |= {
+        name: {} for name in ("pauses", "excuses", "spent", "going_on", "partner_of_case", "events")
+    }
     return Material(**nothing | parts)
 
 

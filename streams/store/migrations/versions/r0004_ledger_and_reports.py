@@ -86,8 +86,18 @@ def _ledger() -> None:
     _index("instance_falls", "instance", ["falls_at"])
     _index("instance_partner", "instance", ["partner_id", "falls_at"])
     _index("instance_open", "instance", ["falls_at"], "entered = 'open'")
-    _index("instance_late", "instance", ["falls_at"], "entered IN ('open', 'breached')")
-    _index("instance_excused", "instance", ["falls_at"], "entered = 'excused'")
+    _index(
+        "instance_late",
+        "instance",
+        ["falls_at", "escalation_tier", "owed_by", "stopped_at", "subject", "metric", "cycle"],
+        "entered IN ('open', 'breached')",
+    )
+    _index(
+        "instance_excused",
+        "instance",
+        ["falls_at", "excused_by", "excused_by_holder"],
+        "entered = 'excused'",
+    )
     _index(
         "instance_stopped",
         "instance",
