@@ -5,7 +5,6 @@ hour issues and sends once when it is back, and of two that run at the same time
 is kept, and each recipient is told once.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,9 +23,8 @@ from schemas.time import Instant, to_datetime, to_instant
 from streams.digests import Digests
 from streams.knowledge import stored_directory, stored_policies
 from streams.ledger import BATCH
-from streams.scorecards import evidence_of, issued_scorecard, scorecard_of
+from streams.scorecards import issue_scorecard, issued_scorecard
 from streams.store import DOCUMENTS, Store
-from streams.store.reports import IssuedReport
 
 _WEEKDAYS = tuple(Weekday)
 #: Digests before the one that is issued, looked at again: as many as it shows beside itself.
@@ -158,23 +156,11 @@ class Reporting:
     def _issue_scorecard(
         self, known: _Known, partner_id: str, month: Month, now: Instant
     ) -> Report:
+        issue_scorecard(self._store, known.world, partner_id, month, now)
         with self._store.reading() as tx:
-            before = issued_scorecard(tx, partner_id, month)
-            if before is not None:
-                return before.report
-            made = scorecard_of(tx, known.world, partner_id, month, now)
-        zone = known.world.zone(partner_id)
-        report = made.report.model_copy(update={"issue": 1, "issued_at": to_datetime(now, zone)})
-        document = report.model_dump_json().encode()
-        digest = hashlib.sha256(document).hexdigest()
-        with self._store.transaction() as tx:
-            tx.issue_report(
-                IssuedReport(
-                    str(report.kind), month.key, partner_id, 1, now, digest, document,
-                    evidence_of(made),
-                )
-            )  # fmt: skip
-        return report
+            issued = issued_scorecard(tx, partner_id, month)
+        assert issued is not None, "it has just been issued, by us or by somebody else"
+        return issued.report
 
     # -- telling -------------------------------------------------------------------------------
 

@@ -2,21 +2,25 @@
 
 import zlib
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from rules.decision import Kind
+from rules.digest.changes import changes_between
+from rules.digest.sheet import Question
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
 from rules.scorecard import Scorecard, scorecard
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
-from schemas.report import Report, ReportKind, Table
-from schemas.time import DAY, Instant
+from schemas.report import Change, Report, ReportKind, Table
+from schemas.time import DAY, Instant, to_datetime, to_instant
 from streams.ledger import first_listed
-from streams.store import Transaction
+from streams.store import Store, Transaction
+from streams.store.reports import IssuedReport
 
 _NOTHING = Document([], {}, [])
 
@@ -63,9 +67,13 @@ class IssuedScorecard:
 
     def rows(self, figure: str) -> Table | None:
         """The rows behind a figure as they were; None if there is no such figure."""
-        packed: dict[str, Any] = msgspec.json.decode(zlib.decompress(self._evidence))
-        found = packed.get(figure)
+        found = self.all_rows().get(figure)
         return None if found is None else Table.model_validate(found)
+
+    def all_rows(self) -> dict[str, Any]:
+        """Figure to the table of its rows, as JSON has it."""
+        found: dict[str, Any] = msgspec.json.decode(zlib.decompress(self._evidence))
+        return found
 
 
 def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedScorecard | None:
@@ -76,6 +84,63 @@ def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedSc
     return IssuedScorecard(Report.model_validate_json(found.document), found.evidence)
 
 
+def issue_scorecard(
+    store: Store,
+    world: World,
+    partner_id: str,
+    month: Month,
+    now: Instant,
+    *,
+    restate: bool = False,
+) -> IssuedScorecard | None:
+    """Freeze the scorecard of a month that is over.
+
+    One that was issued stays as it is. With `restate` it is issued anew, by what is known now of
+    the time up to which it counted, if that changes a figure. None when there was nothing to
+    issue. Raises ValueError for a month that still runs.
+    """
+    zone = world.zone(partner_id)
+    if now < month.end(zone):
+        raise ValueError(f"{month.label} is not over; it can be issued then")
+    with store.reading() as tx:
+        before = issued_scorecard(tx, partner_id, month)
+        if before is not None and not restate:
+            return None
+        as_of = now if before is None else to_instant(before.report.as_of)
+        made = scorecard_of(tx, world, partner_id, month, as_of)
+    evidence = evidence_of(made)
+    changes: tuple[Change, ...] = ()
+    if before is not None:
+        old, new = before.all_rows(), IssuedScorecard(made.report, evidence).all_rows()
+        changes = changes_between(
+            before.report, _questions(old), _named(old), made.report, _questions(new), _named(new)
+        )
+        if not changes:
+            return None
+    report = made.report.model_copy(
+        update={
+            "issue": 1 if before is None else before.report.issue + 1,
+            "issued_at": to_datetime(now, zone),
+            "changes": changes,
+        }
+    )
+    document = report.model_dump_json().encode()
+    issued = IssuedReport(
+        str(report.kind),
+        month.key,
+        partner_id,
+        report.issue,
+        now,
+        sha256(document).hexdigest(),
+        document,
+        evidence,
+    )
+    with store.transaction() as tx:
+        if not tx.issue_report(issued):
+            return None  # somebody else was first
+    return IssuedScorecard(report, evidence)
+
+
 def evidence_of(made: Scorecard) -> bytes:
     """The rows behind every figure, packed to be kept with the issued report."""
     tables = {
@@ -84,6 +149,19 @@ def evidence_of(made: Scorecard) -> bytes:
         if (rows := made.rows(figure.id)) is not None
     }
     return zlib.compress(msgspec.json.encode(tables))
+
+
+def _questions(tables: dict[str, Any]) -> dict[str, Question]:
+    return {name: Question(name) for name in tables}
+
+
+def _named(tables: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each figure under their names: what stands in their first two cells."""
+    found = {}
+    for name, table in tables.items():
+        cells = [[cell["text"] for cell in row] for row in table["rows"]]
+        found[name] = [{"name": " ".join(row[:2]), "cells": row} for row in cells]
+    return found
 
 
 def partner_is_known(tx: Transaction, world: World, partner_id: str) -> bool:

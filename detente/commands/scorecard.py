@@ -15,6 +15,7 @@ from rules.scorecard import FOR_PARTNER
 from schemas.documents import closest
 from schemas.report import Report, Table
 from streams.scorecards import (
+    issue_scorecard,
     issued_scorecard,
     known_partners,
     partner_is_known,
@@ -22,6 +23,8 @@ from streams.scorecards import (
 )
 
 _US, _PARTNER = "us", "partner"
+#: Partners that a message names.
+_NAMED = 10
 
 
 @click.command()
@@ -45,9 +48,11 @@ _US, _PARTNER = "us", "partner"
     show_default=True,
     help="A version for the partner has nothing confidential in it.",
 )
+@click.option("--issue", "freeze", is_flag=True, help="Freeze it: it never changes again.")
+@click.option("--restate", is_flag=True, help="Issue it anew if later events have changed it.")
 @click.option("--draft", is_flag=True, help="As it would be now, though it has been issued.")
 @db_option
-def scorecard(
+def scorecard(  # noqa: PLR0913 - one argument for each option
     partner: str,
     *,
     month: str | None,
@@ -55,6 +60,8 @@ def scorecard(
     output: str | None,
     figure: str | None,
     audience: str,
+    freeze: bool,
+    restate: bool,
     draft: bool,
     db: str | None,
 ) -> None:
@@ -69,7 +76,10 @@ def scorecard(
     A page to hand on:  detente scorecard nordlicht --for partner --format html -o card.html
     """
     with open_desk(db) as desk:
-        report, table = _find(desk, partner, month, figure, draft=draft)
+        wanted = _month(desk, partner, month)
+        if freeze or restate:
+            _issue(desk, partner, wanted, restate=restate)
+        report, table = _find(desk, partner, wanted, figure, draft=draft)
     if audience == _PARTNER:
         report = for_audience(report, FOR_PARTNER)
     if figure is None:
@@ -93,36 +103,58 @@ def scorecard(
     )
 
 
-def _find(
-    desk: Desk, partner: str, month: str | None, figure: str | None, *, draft: bool
-) -> tuple[Report, Table | None]:
+def _month(desk: Desk, partner: str, text: str | None) -> Month:
     world = world_of(desk)
-    zone = world.zone(partner)
-    wanted = Month.of(desk.now + 1, zone).plus(-1) if month is None else _month(month)
-    if desk.now <= wanted.begin(zone):
-        raise click.BadParameter(f"{wanted.label} has not begun", param_hint="--month")
     with desk.store.reading() as tx:
         if not partner_is_known(tx, world, partner):
             known = known_partners(tx, world)
-            hint = closest(partner, known)
-            named = f" Partners are: {', '.join(map(shown, known[:10]))}" if known else ""
-            more = ", ..." if len(known) > 10 else ""
+            named = f" Partners are: {', '.join(map(shown, known[:_NAMED]))}" if known else ""
+            more = ", ..." if len(known) > _NAMED else ""
             raise RefusedError(
-                f"nothing is known of a partner {shown(partner)}.{hint or named + more}"
+                f"nothing is known of a partner {shown(partner)}."
+                f"{closest(partner, known) or named + more}"
             )
-        if not draft:
-            issued = issued_scorecard(tx, partner, wanted)
-            if issued is not None:
-                return issued.report, None if figure is None else issued.rows(figure)
-        found = scorecard_of(tx, world, partner, wanted, desk.now)
-        return found.report, None if figure is None else found.rows(figure)
-
-
-def _month(text: str) -> Month:
+    zone = world.zone(partner)
+    if text is None:
+        return Month.of(desk.now + 1, zone).plus(-1)
     try:
-        return Month.parse(text)
+        found = Month.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--month") from None
+    if desk.now <= found.begin(zone):
+        raise click.BadParameter(f"{found.label} has not begun", param_hint="--month")
+    return found
+
+
+def _issue(desk: Desk, partner: str, month: Month, *, restate: bool) -> None:
+    with desk.store.reading() as tx:
+        before = issued_scorecard(tx, partner, month)
+    if restate and before is None:
+        raise RefusedError(f"{month.key} has not been issued; --issue does that")
+    try:
+        issued = issue_scorecard(
+            desk.store, world_of(desk), partner, month, desk.now, restate=restate
+        )
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    if issued is not None:
+        again = f"Restated (issue {issued.report.issue})" if issued.report.issue > 1 else "Issued"
+        remark(f"{again}: {month.key}")
+    elif restate:
+        remark(f"Nothing that came later changes a figure of {month.key}; it stays as it is.")
+    else:
+        remark(f"{month.key} was issued before and stays as it is; --restate issues it anew.")
+
+
+def _find(
+    desk: Desk, partner: str, month: Month, figure: str | None, *, draft: bool
+) -> tuple[Report, Table | None]:
+    with desk.store.reading() as tx:
+        found = None if draft else issued_scorecard(tx, partner, month)
+        if found is None:
+            made = scorecard_of(tx, world_of(desk), partner, month, desk.now)
+            return made.report, None if figure is None else made.rows(figure)
+    return found.report, None if figure is None else found.rows(figure)
 
 
 def _write(text: str, output: str | None) -> None:

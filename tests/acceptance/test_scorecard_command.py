@@ -11,13 +11,10 @@ from click.testing import CliRunner, Result
 from detente.cli import cli
 from detente.embedded import Embedded, open_embedded
 from detente.settings import Settings
-from rules.months import Month
 from schemas.report import Report
 from schemas.time import HOUR, Instant, iso
 from streams.outcome import Accepted
 from streams.records import RawRecord
-from streams.scorecards import evidence_of, issued_scorecard, scorecard_of
-from streams.store.reports import IssuedReport
 from tests.acceptance.test_sla_commands import DIRECTORY, POLICY
 from tests.clock_timelines import at
 
@@ -144,20 +141,30 @@ def test_what_is_not_known_is_named(office: Office) -> None:
     assert "No order was due." in office.ok("kontor")  # listed, and nothing was said of it
 
 
-def test_what_was_issued_stays_as_it_was(office: Office) -> None:
-    month, store = Month(2026, 10), office.embedded.store
-    with store.reading() as tx:
-        made = scorecard_of(tx, office.embedded.handler.world, "nordlicht", month, NOW)
-    report = made.report.model_copy(update={"issue": 1})
-    issued = IssuedReport("scorecard", month.key, "nordlicht", 1, NOW, "hash",
-                          report.model_dump_json().encode(), evidence_of(made))  # fmt: skip
-    with store.transaction() as tx:
-        assert tx.issue_report(issued)
-        assert issued_scorecard(tx, "kontor", month) is None
-    office.say(NOW, "delivery.completed", order_id="PO-3", delivery_id="late",
-               delivered_at="2026-10-20", lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
+def test_what_was_issued_stays_as_it_was_and_is_restated_with_what_changed(office: Office) -> None:
+    refused = office.run("nordlicht", "--month", "2026-11", "--issue")
+    assert refused.exit_code == 1
+    assert "November 2026 is not over" in refused.output
+    assert "has not been issued" in office.run("nordlicht", "--restate").output
+    assert "Issued: 2026-10" in office.ok("nordlicht", "--issue")
+    first = office.report("nordlicht")
+    assert (first.issue, first.changes) == (1, ())
     office.now = Instant(NOW + HOUR)
-    assert office.report("nordlicht") == report
-    assert office.report("nordlicht", "--draft").figure("otif") != report.figure("otif")
+    assert "was issued before" in office.ok("nordlicht", "--issue")
+    assert "Nothing that came later" in office.ok("nordlicht", "--restate")
+
+    # It had come in time, and nobody had said so.
+    office.say(office.now, "delivery.completed", order_id="PO-3", delivery_id="late",
+               delivered_at="2026-10-20", lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
+    assert office.report("nordlicht") == first
+    assert office.report("nordlicht", "--draft").figure("otif") != first.figure("otif")
     assert "33.3 % of 3 orders" in office.ok("nordlicht", "--explain", "otif")
     assert "66.6 % of 3 orders" in office.ok("nordlicht", "--explain", "otif", "--draft")
+
+    assert "Restated (issue 2): 2026-10" in office.ok("nordlicht", "--restate")
+    second = office.report("nordlicht")
+    assert (second.issue, second.as_of) == (2, first.as_of)
+    change = next(change for change in second.changes if change.figure == "otif")
+    assert (change.was, change.now) == ("33.3 % of 3 orders", "66.6 % of 3 orders")
+    assert change.because == "1 row changed"
+    assert "66.6 % of 3 orders" in office.ok("nordlicht", "--explain", "otif")
