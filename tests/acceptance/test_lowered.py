@@ -2,6 +2,7 @@
 
 from notifiers.message import EntryKind, Message
 from rules.decision import State
+from rules.effects import step_told, withdrawn_step
 from tests.acceptance.conftest import Begin
 from tests.harness import (
     Deescalated,
@@ -104,6 +105,12 @@ def test_a_raise_that_late_truth_takes_back_is_told_to_those_who_heard_of_it(
     told = [told for told in story.told("david") if told.entry.kind is EntryKind.UPDATE]
     assert told[-1].entry.asked is not None
     assert told[-1].entry.asked.tier == "management"
+
+
+def test_the_story_shows_who_heard_of_a_step_that_was_taken_back() -> None:
+    key = "raised:1:executive"
+    assert step_told(withdrawn_step(key, 1_790_000_000_000_000)) == key
+    assert step_told("opened:1:management") == "opened:1:management"
 
 
 def test_a_raise_that_nobody_had_heard_of_is_taken_back_in_silence(begin: Begin) -> None:
