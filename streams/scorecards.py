@@ -43,7 +43,8 @@ def scorecard_of(
     said = _NOTHING if sessions is None else read_document(sessions.document)
     zone = months.zone
     times = [effective_at(c, zone) for c in said.contributions]
-    listed = first_listed(tx, world).get(partner_id)
+    # Written down where a service has looked; else every version of the directory is read for it.
+    listed = first_listed(tx, world).get(partner_id) if said.since is None else said.since
     times += [] if listed is None else [listed]
     months.add_touchpoints(said, min(times, default=None))
     for row in tx.subjects_of_kind(Kind.METRIC, partner_id):

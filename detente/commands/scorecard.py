@@ -34,7 +34,7 @@ _NAMED = 10
     "--format",
     "form",
     type=click.Choice(list(Format), case_sensitive=False),
-    default=Format.TERMINAL,
+    default=Format.TERMINAL.value,
     show_default=True,
     help="What to print.",
 )
