@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 from itertools import product
+from typing import NamedTuple
 
 from rules.attainment import Attainment, Outcome, control_totals, quantile, wilson
 from rules.clocks.clock import PARTNER
@@ -56,14 +57,33 @@ _SESSION = "touchpoint:"
 _HINT = "not delivered counts as missed; cancelled by the partner before it was due is left out"
 
 
+class Behind(NamedTuple):
+    """The rows behind a figure, plain enough to be kept by the hundred thousand."""
+
+    title: str
+    titles: list[str]
+    numeric: list[str]
+    """The titles of columns that are aligned to the right."""
+    rows: list[list[str]]
+
+    def table(self) -> Table:
+        """The same to be shown."""
+        return Table(
+            title=self.title,
+            columns=tuple(Column(title=t, numeric=t in self.numeric) for t in self.titles),
+            rows=tuple(tuple(Cell(text=text) for text in row) for row in self.rows),
+            empty="No row is behind it.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Scorecard:
     """The report, and for each figure the rows behind it."""
 
     report: Report
-    _rows: dict[str, Callable[[], Table]]
+    _rows: dict[str, Callable[[], Behind]]
 
-    def rows(self, figure: str) -> Table | None:
+    def behind(self, figure: str) -> Behind | None:
         """The rows behind a figure, misses first; None if there is no such figure."""
         found = self._rows.get(figure)
         return None if found is None else found()
@@ -82,7 +102,7 @@ class _Writer:
         self.m = months
         self.name = name
         self.reporting = months.policy.document.reporting
-        self.rows: dict[str, Callable[[], Table]] = {}
+        self.rows: dict[str, Callable[[], Behind]] = {}
         self.others: list[Figure] = []
         """Figures that only cells show."""
 
@@ -325,40 +345,33 @@ class _Writer:
         grade: Grade,
         *,
         orders: bool,
-    ) -> Callable[[], Table]:
-        def rows() -> Table:
+    ) -> Callable[[], Behind]:
+        def rows() -> Behind:
             month = self.m.last
             dues = sorted(
                 month.dues[basis, orders],
                 key=lambda d: (d.called_off, of(d) >= grade, d.due, d.order_id, d.line),
             )
-            titles = ("order", "line", "promised", "first promised", "complete", "ordered", "came")
-            return Table(
-                title=f"{figure.label}: {figure.shown} of {figure.n} {figure.counts}",
-                columns=(
-                    *(Column(title=t, numeric=t in ("ordered", "came")) for t in titles),
-                    Column(title="counts as"),
-                    Column(title="because"),
-                ),
-                rows=tuple(
-                    tuple(
-                        Cell(text=text)
-                        for text in (
-                            d.order_id,
-                            d.line,
-                            self._local(d.due),
-                            self._local(d.first_promise),
-                            self._local(d.complete_at),
-                            _plain(d.ordered),
-                            _plain(d.came),
-                            "left out" if d.called_off else "hit" if of(d) >= grade else "miss",
-                            self._because(d, month),
-                        )
+            return _table(
+                figure,
+                ("order", "line", "promised", "first promised", "complete", "ordered", "came",
+                 "counts as", "because"),
+                (
+                    (
+                        d.order_id,
+                        d.line,
+                        self._local(d.due),
+                        self._local(d.first_promise),
+                        self._local(d.complete_at),
+                        _plain(d.ordered),
+                        _plain(d.came),
+                        "left out" if d.called_off else "hit" if of(d) >= grade else "miss",
+                        self._because(d, month),
                     )
                     for d in dues
                 ),
-                empty="Nothing was due.",
-            )
+                numeric=("ordered", "came"),
+            )  # fmt: skip
 
         return rows
 
@@ -411,7 +424,7 @@ class _Writer:
             none="none delivered",
         )
 
-        def rows() -> Table:
+        def rows() -> Behind:
             counted = [x for x in self.m.last.handled if x.is_accuracy_counted]
             counted.sort(key=lambda x: (not x.inaccurate, x.order_id))
             return _table(
@@ -480,7 +493,7 @@ class _Writer:
             ),
         )
 
-        def rows() -> Table:
+        def rows() -> Behind:
             done = [x for x in self.m.last.handled if x.lead_time is not None]
             done.sort(key=lambda x: (-(x.lead_time or 0), x.order_id))
             return _table(
@@ -523,7 +536,7 @@ class _Writer:
             none="none delivered",
         )
 
-        def rows() -> Table:
+        def rows() -> Behind:
             handled = [x for x in self.m.last.handled if x.defective or x.delivered]
             handled.sort(key=lambda x: (-x.defective, x.order_id))
             return _table(
@@ -691,7 +704,7 @@ class _Writer:
             Cell(text=_left_out_words(now)),
         )
 
-    def _promise_rows(self, figure: Figure, metric: str) -> Table:
+    def _promise_rows(self, figure: Figure, metric: str) -> Behind:
         promises = [(x, outcome) for x, outcome in self.m.last.promises if x.metric == metric]
         promises.sort(
             key=lambda promise: (
@@ -977,11 +990,7 @@ def _table(
     titles: Sequence[str],
     rows: Iterable[Sequence[str]],
     numeric: Sequence[str] = (),
-) -> Table:
+) -> Behind:
     counted = "" if figure.n is None else f" of {figure.n} {figure.counts}"
-    return Table(
-        title=f"{figure.label}: {figure.shown}{counted}",
-        columns=tuple(Column(title=title, numeric=title in numeric) for title in titles),
-        rows=tuple(tuple(Cell(text=text) for text in row) for row in rows),
-        empty="No row is behind it.",
-    )
+    title = f"{figure.label}: {figure.shown}{counted}"
+    return Behind(title, list(titles), list(numeric), list(map(list, rows)))

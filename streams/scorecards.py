@@ -13,16 +13,17 @@ from rules.digest.sheet import Question
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
-from rules.scorecard import Scorecard, scorecard
+from rules.scorecard import Behind, Scorecard, scorecard
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
-from schemas.report import Change, Report, ReportKind, Table
+from schemas.report import Change, Report, ReportKind
 from schemas.time import DAY, Instant, to_datetime, to_instant
 from streams.ledger import first_listed
 from streams.store import Store, Transaction
 from streams.store.reports import IssuedReport
 
 _NOTHING = Document([], {}, [])
+_unpack = msgspec.json.Decoder(dict[str, Behind]).decode
 
 
 def scorecard_of(
@@ -66,15 +67,13 @@ class IssuedScorecard:
     report: Report
     _evidence: bytes
 
-    def rows(self, figure: str) -> Table | None:
+    def behind(self, figure: str) -> Behind | None:
         """The rows behind a figure as they were; None if there is no such figure."""
-        found = self.all_rows().get(figure)
-        return None if found is None else Table.model_validate(found)
+        return self.all_rows().get(figure)
 
-    def all_rows(self) -> dict[str, Any]:
-        """Figure to the table of its rows, as JSON has it."""
-        found: dict[str, Any] = msgspec.json.decode(zlib.decompress(self._evidence))
-        return found
+    def all_rows(self) -> dict[str, Behind]:
+        """Figure to the rows behind it."""
+        return _unpack(zlib.decompress(self._evidence))
 
 
 def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedScorecard | None:
@@ -144,25 +143,21 @@ def issue_scorecard(
 
 def evidence_of(made: Scorecard) -> bytes:
     """The rows behind every figure, packed to be kept with the issued report."""
-    tables = {
-        figure.id: rows.model_dump(mode="json", exclude_defaults=True)
-        for figure in made.report.all_figures()
-        if (rows := made.rows(figure.id)) is not None
-    }
-    return zlib.compress(msgspec.json.encode(tables))
+    found = {figure.id: made.behind(figure.id) for figure in made.report.all_figures()}
+    kept = {name: rows for name, rows in found.items() if rows is not None}
+    return zlib.compress(msgspec.json.encode(kept))
 
 
-def _questions(tables: dict[str, Any]) -> dict[str, Question]:
-    return {name: Question(name) for name in tables}
+def _questions(rows: dict[str, Behind]) -> dict[str, Question]:
+    return {name: Question(name) for name in rows}
 
 
-def _named(tables: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _named(rows: dict[str, Behind]) -> dict[str, list[dict[str, Any]]]:
     """The rows of each figure under their names: what stands in their first two cells."""
-    found = {}
-    for name, table in tables.items():
-        cells = [[cell["text"] for cell in row] for row in table["rows"]]
-        found[name] = [{"name": " ".join(row[:2]), "cells": row} for row in cells]
-    return found
+    return {
+        name: [{"name": " ".join(row[:2]), "cells": row} for row in behind.rows]
+        for name, behind in rows.items()
+    }
 
 
 def partner_is_known(tx: Transaction, world: World, partner_id: str) -> bool:

@@ -153,8 +153,10 @@ def _find(
         found = None if draft else issued_scorecard(tx, partner, month)
         if found is None:
             made = scorecard_of(tx, world_of(desk), partner, month, desk.now)
-            return made.report, None if figure is None else made.rows(figure)
-    return found.report, None if figure is None else found.rows(figure)
+            rows = None if figure is None else made.behind(figure)
+            return made.report, None if rows is None else rows.table()
+    rows = None if figure is None else found.behind(figure)
+    return found.report, None if rows is None else rows.table()
 
 
 def _write(text: str, output: str | None) -> None:

@@ -166,9 +166,9 @@ def test_shares_grow_with_the_grade_and_classes_add_up(said: list[Said], after: 
             assert len({figure.n for figure in figures}) == 1
             assert shares == sorted(shares, key=lambda share: share or Decimal(0))
             for figure in figures:
-                rows = made.rows(figure.id)
+                rows = made.behind(figure.id)
                 assert rows is not None
-                said_of = [row[-2].text for row in rows.rows]
+                said_of = [row[-2] for row in rows.rows]
                 assert said_of.count("hit") + said_of.count("miss") == figure.n
                 assert set(said_of) <= {"hit", "miss", "left out"}
                 if figure.n:

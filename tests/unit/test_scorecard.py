@@ -136,9 +136,9 @@ def test_a_target_is_met_by_whole_numbers() -> None:
 
 
 def test_the_rows_behind_a_figure_say_why() -> None:
-    table = november().card().rows("otif")
+    table = november().card().behind("otif")
     assert table is not None
-    rows = {row[0].text: (row[-2].text, row[-1].text) for row in table.rows}
+    rows = {row[0]: (row[-2], row[-1]) for row in table.rows}
     assert rows == {
         "on the day": ("hit", "on the promised day"),
         "early": ("hit", "by the promise"),
@@ -355,7 +355,7 @@ def test_every_figure_says_what_it_divides_and_leads_to_rows() -> None:
     for one in card.report.all_figures():
         assert one.definition.endswith("."), one.id
         assert len(one.before) == 5 or one.id.startswith("exposure/"), one.id
-        assert card.rows(one.id) is not None, one.id
+        assert card.behind(one.id) is not None, one.id
     names = [one.id for one in card.report.all_figures()]
     assert len(names) == len(set(names))
     assert Report.model_validate_json(card.report.model_dump_json()) == card.report
