@@ -54,6 +54,8 @@ _GRADES = (
     (Grade.WITHIN_TOLERANCE, "/within_tolerance", " within tolerance"),
 )
 _SESSION = "touchpoint:"
+_TENTH = Decimal("0.1")
+_IN_TENTHS = (Unit.DAYS, Unit.HOURS, Unit.PERCENT)
 _HINT = "not delivered counts as missed; cancelled by the partner before it was due is left out"
 
 
@@ -208,7 +210,7 @@ class _Writer:
             value=values[-1],
             shown=none if values[-1] is None else _shown(values[-1], unit),
             unit=unit,
-            definition=definition,
+            definition=definition + (" Rounded to a tenth." if unit in _IN_TENTHS else ""),
             n=n,
             counts=counts,
             before=tuple(values[:-1]),
@@ -907,13 +909,13 @@ def variation(values: Sequence[int]) -> Decimal | None:
     spread, total = deviation(values), sum(values)
     if spread is None or total == 0:
         return None
-    return (Decimal(100 * spread * len(values)) / total).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    return (Decimal(100 * spread * len(values)) / total).quantize(_TENTH, ROUND_HALF_EVEN)
 
 
 def _percent(hits: int, n: int) -> Decimal | None:
     if n == 0:
         return None
-    return (Decimal(100 * hits) / n).quantize(Decimal("0.1"), ROUND_DOWN)
+    return (Decimal(100 * hits) / n).quantize(_TENTH, ROUND_DOWN)
 
 
 def _shown_share(hits: int, n: int, none: str) -> str:
@@ -945,11 +947,11 @@ def _many(n: int, what: str) -> str:
 
 
 def _days(amount: int | None) -> Decimal | None:
-    return None if amount is None else (Decimal(amount) / DAY).quantize(Decimal("0.01"))
+    return None if amount is None else (Decimal(amount) / DAY).quantize(_TENTH, ROUND_HALF_EVEN)
 
 
 def _hours(amount: int | None) -> Decimal | None:
-    return None if amount is None else (Decimal(amount) / HOUR).quantize(Decimal("0.01"))
+    return None if amount is None else (Decimal(amount) / HOUR).quantize(_TENTH, ROUND_HALF_EVEN)
 
 
 def _suffix_words(suffix: str) -> str:
