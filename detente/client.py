@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import DBAPIError
 
 from detente.embedded import open_embedded, wall_clock
 from detente.occupancy import Address, Lock, OccupiedError, find
@@ -21,7 +23,8 @@ from detente.wire import PATH, decode_outcomes, encode_records
 from streams.outcome import Outcome
 from streams.records import RawRecord, Record
 from streams.store import Store
-from streams.store.engines import database_file, parse_url
+from streams.store.engines import database_file, parse_url, reading_engine, shown
+from streams.store.tables import position
 
 Take = Callable[[Sequence[Record]], list[Outcome]]
 """Takes a batch and returns once it is on disk, with one outcome for each record."""
@@ -68,11 +71,25 @@ def open_intake(settings: Settings) -> Iterator[Take]:
 
 
 def is_of_a_cluster(db: str) -> bool:
-    """Whether the database is one that workers of a cluster have written to. Raises StoreError."""
-    if database_file(parse_url(db)) is not None:
+    """Whether workers of a cluster have written to the database, whatever schema it has.
+
+    Raises StoreError, or UnreachableError when the server is away.
+    """
+    url = parse_url(db)
+    if database_file(url) is not None:
         return False
-    with Store.open(db, create=False) as store, store.reading() as tx:
-        return tx.has_fences()
+    engine = reading_engine(url)
+    try:
+        with engine.connect() as connection:
+            is_store = inspect(connection).has_table(position.name)
+            rows = connection.execute(select(position.c.input).limit(1)) if is_store else None
+            return rows is not None and rows.first() is not None
+    except DBAPIError as error:
+        raise UnreachableError(
+            f"{shown(url)} cannot be used now: {' '.join(str(error.orig).split())}"
+        ) from None
+    finally:
+        engine.dispose()
 
 
 @contextmanager

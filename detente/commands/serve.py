@@ -4,23 +4,18 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
+from detente.client import is_of_a_cluster
 from detente.embedded import Embedded, open_embedded, wall_clock
 from detente.failures import PortTakenError
 from detente.occupancy import Lock, OccupiedError
 from detente.output import RefusedError, say
 from detente.service import Service
 from detente.settings import Settings, db_option, document_options, read_settings
-from streams.cluster.presence import OccupiedError as SharedError
-from streams.cluster.presence import Presence
 from streams.intake import UnprotectedBindingError
 from streams.logs import secrets_of, set_up_logs
-from streams.store import Store
-from streams.store.engines import database_file, parse_url
 
 #: Seconds that a command which writes right now gets to end.
 _PATIENCE = 5.0
@@ -82,7 +77,8 @@ def serve(
         level=settings.log_level,
         secrets=secrets_of(os.environ, settings.db),
     )
-    with lock, _alone(settings):
+    with lock:
+        _refuse_clusters(settings)
         after = None
         if example:
             from detente.example import fill
@@ -92,27 +88,13 @@ def serve(
             asyncio.run(_serve(settings, embedded, after))
 
 
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Keep the workers of a cluster away from a database server, or be kept away by them."""
-    if database_file(parse_url(settings.db)) is not None:
-        yield
-        return
-    presence = Presence(settings.db, alone=True)
-    try:
-        presence.enter()
-    except SharedError as error:
-        raise RefusedError(str(error)) from None
-    try:
-        with Store.open(settings.db, migrate=True) as store, store.reading() as tx:
-            if tx.has_fences():
-                raise RefusedError(
-                    f"{settings.database} is a cluster's: what its topics still hold is known to "
-                    "workers alone. Start `detente worker`, or name another database with --db"
-                )
-        yield
-    finally:
-        presence.leave()
+def _refuse_clusters(settings: Settings) -> None:
+    """Raise RefusedError for a database that workers of a cluster have filled."""
+    if is_of_a_cluster(settings.db):
+        raise RefusedError(
+            f"{settings.database} is a cluster's: what its topics still hold is known to workers "
+            "alone. Start `detente worker`, or name another database with --db"
+        )
 
 
 async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> None:

@@ -34,10 +34,6 @@ class FenceQueries(Queries):
         rows = self.connection.execute(select(position).where(c.input.in_(inputs)))
         return {(row.input, row.partition): row.offset for row in rows}
 
-    def has_fences(self) -> bool:
-        """Whether workers of a cluster have ever taken anything into this store."""
-        return self.connection.execute(select(position.c.input).limit(1)).first() is not None
-
     def move_fences(self, moves: Sequence[FenceMove]) -> bool:
         """Move fences. False when one of them does not stand where its move begins.
 

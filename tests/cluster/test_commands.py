@@ -28,29 +28,28 @@ async def detente(cluster: Cluster, *arguments: str) -> Result:
 
 async def test_a_command_is_decided_at_once_and_announced(cluster: Cluster) -> None:
     put_in_force(settings_of(cluster), ClusterSettings(cluster.db, cluster.kafka), wall_clock())
-    await cluster.start()
-    await cluster.produce(trouble(cluster, "PO-1"))
-    await until(lambda: cases(cluster), cluster.logs)
-    [case_id] = cases(cluster)
-    done = await detente(cluster, "ack", case_id, "--as", "claire")
-    assert done.exit_code == 0, done.output
-    assert cases(cluster) == {case_id: State.ACKNOWLEDGED}
-    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
-        types = [json.loads(row.value)["type"] for row in tx.announcements(9)]
-    assert types == ["detente.case.opened", "detente.case.acknowledged"]
-    refused = await detente(cluster, "serve", "--port", "0")
+    async with cluster.worker_inside():
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await until(lambda: cases(cluster))
+        [case_id] = cases(cluster)
+        done = await detente(cluster, "ack", case_id, "--as", "claire")
+        assert done.exit_code == 0, done.output
+        assert cases(cluster) == {case_id: State.ACKNOWLEDGED}
+        with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+            types = [json.loads(row.value)["type"] for row in tx.announcements(9)]
+        assert types == ["detente.case.opened", "detente.case.acknowledged"]
+        refused = await detente(cluster, "serve", "--port", "0")
     assert refused.exit_code == 1
-    assert "a worker or another process works on" in refused.output
+    assert "is in use by a worker of a cluster" in refused.output
 
 
 async def test_rejected_input_is_driven_again(cluster: Cluster) -> None:
     put_in_force(settings_of(cluster), ClusterSettings(cluster.db, cluster.kafka), wall_clock())
-    worker = await cluster.start()
     placed, short = trouble(cluster, "PO-1")
     unknown: dict[str, Any] = json.loads(short[2]) | {"type": "order.vanished"}
-    await cluster.produce([placed, (short[0], short[1], json.dumps(unknown).encode())])
-    await cluster.drained()
-    assert await worker.end() == 0
+    async with cluster.worker_inside():
+        await cluster.produce([placed, (short[0], short[1], json.dumps(unknown).encode())])
+        await cluster.drained()
     # Whoever sent it mends it in the store's stead: a newer version would know the type.
     with Store.open(cluster.db, create=False) as store, store.transaction() as tx:
         [row] = tx.list_rejected()
@@ -66,10 +65,9 @@ async def test_rejected_input_is_driven_again(cluster: Cluster) -> None:
 
 
 async def test_no_embedded_service_takes_over_a_cluster(cluster: Cluster) -> None:
-    worker = await cluster.start()
-    await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
-    await cluster.drained()
-    assert await worker.end() == 0
+    async with cluster.worker_inside():
+        await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
+        await cluster.drained()
     refused = await detente(cluster, "serve", "--port", "0")
     assert refused.exit_code == 1
     assert "is a cluster's" in refused.output
@@ -89,8 +87,8 @@ async def test_a_partition_is_read_again_from_an_offset(
             monkeypatch.setenv(name, value)
     orders = cluster.kafka.orders_topic
     await cluster.produce([(orders, b"a", b"no event"), (orders, b"a", b"nor this")])
-    worker = await cluster.start()
-    await cluster.drained()
+    async with cluster.worker_inside():
+        await cluster.drained()
     shown = await detente(cluster, "topics", "show", "--json")
     rows = {(row["topic"], row["partition"]): row for row in json.loads(shown.output)}
     [(place, row)] = [(place, row) for place, row in rows.items() if row["end"]]
@@ -102,13 +100,11 @@ async def test_a_partition_is_read_again_from_an_offset(
     assert "would leave out 7 offsets for good" in ahead.output
     nowhere = await detente(cluster, "topics", "seek", "nowhere", "0", "0")
     assert nowhere.exit_code == 1
-    assert await worker.end() == 0
     back = await detente(cluster, "topics", "seek", orders, number, "1")
     assert back.exit_code == 0, back.output
     assert "stood at 2 and is read from 1" in back.output
-    again = await cluster.start()
-    await cluster.drained()
-    assert await again.end() == 0
+    async with cluster.worker_inside():
+        await cluster.drained()
     with Store.open(cluster.db, create=False) as store, store.reading() as tx:
         kept = sorted(row.entry.value for row in tx.list_rejected())
     # What cannot be read has no id by which it could be known again; events do.

@@ -88,8 +88,8 @@ async def test_events_go_to_the_topic_of_their_type_and_commands_are_decided_at_
         assert (asked.key, asked.value) == (b"acme", ticket)
         [declared] = await records(cluster, kafka.events_topic, 1)
         assert declared.key == b"D-1"
-        await cluster.start()
-        await until(lambda: cases(cluster), cluster.logs)
+        async with cluster.worker_inside():
+            await until(lambda: cases(cluster))
         [case_id] = cases(cluster)
         seen = event("a", "case.acknowledged", case_id=case_id, actor="claire")
         status, said, _ = await post(intake, seen)

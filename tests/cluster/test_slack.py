@@ -38,9 +38,9 @@ async def test_an_alert_is_told_by_one_relay_and_owned_by_a_click_on_either(
         async with (
             relaying(cluster, settings, Terminal(), **how),
             relaying(cluster, settings, Terminal(), **how) as other,
+            cluster.worker_inside(),
         ):
             await asyncio.wait_for(slack.connected(), WAIT)
-            await cluster.start()
             await cluster.produce(trouble(cluster, "PO-1", "PO-2"))
             await slack.until(lambda: len(slack.roots("C0MANAGE")) == 2, WAIT)
             first, second = slack.roots("C0MANAGE")
