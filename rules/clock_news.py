@@ -135,6 +135,7 @@ class _Teller:
         self._case = case
         self._policy: CompiledPolicy = world.policies.at(reading.read)
         self._settings = self._policy.document.clocks
+        self._warns = bool(self._settings.warn or self._settings.stale_pause_after)
         self._within = self._settings.tell_breaches_within.amount
 
     def news(
@@ -162,11 +163,12 @@ class _Teller:
         read = self._reading.read
         due = clock.due if clock.breached_at is None else clock.breached_at
         reached: list[Warn] = []
-        for warn in warnings(clock, self._settings):
-            if warn.at <= read:
-                reached.append(warn)
-            else:
-                news.look_again(warn.at, read)
+        if self._warns:
+            for warn in warnings(clock, self._settings):
+                if warn.at <= read:
+                    reached.append(warn)
+                else:
+                    news.look_again(warn.at, read)
         if _is_owed(clock):
             news.look_again(clock.due_if_silent, read)
             if clock.state is ClockState.PAUSED:

@@ -35,6 +35,8 @@ from rules.world import Horizon, World
 from schemas.time import Instant
 
 EMPTY = Document([], {}, [])
+#: How the keys begin of subjects whose clocks run without a case.
+_WITH_CLOCKS = (f"{Kind.TICKET}:", f"{Kind.TOUCHPOINTS}:")
 
 
 class Taken(NamedTuple):
@@ -187,8 +189,15 @@ class Decider:
         horizon: Horizon,
         now: Instant,
     ) -> None:
-        said = [item.statement.contribution for item in fresh]
-        whole = document._replace(contributions=[*document.contributions, *said])
+        # By hand, for `_replace` is slow and this is the main path.
+        whole = Document(
+            [*document.contributions, *[item.statement.contribution for item in fresh]],
+            document.taken,
+            document.occurrences,
+            document.read_until,
+            document.told,
+            document.since,
+        )
         statement = fresh[0].statement
         if statement.kind is Kind.PATTERN:
             # Its occurrences are loaded by the shell, which wakes it; the command is kept now.
@@ -331,8 +340,6 @@ class Decider:
         *,
         only_news: bool = False,
     ) -> Folded:
-        # Warnings of a ladder are read from all of its steps.
-        warns = self._warns(horizon)
         folded = fold(
             key,
             document,
@@ -341,32 +348,41 @@ class Decider:
             now,
             tell=self.tell,
             virtual=self.virtual is not None,
-            only_news=only_news and not warns,
+            # Warnings of a ladder are read from all of its steps.
+            only_news=only_news and not self._warns(horizon),
             pattern=pattern,
             occurrences=occurrences,
         )
-        kind, partner_id, _ = split_key(key)
-        known = self._known(document, now)
-        read = max(horizon.feeds(kind), document.read_until)
-        reading = self._reading(horizon, read, known, known)
-        if kind is Kind.TICKET:
-            ticket = _ticket(key, partner_id, document.contributions, self.world)
-            if folded.case is not None and folded.case.owner is not None:
-                ticket.own(folded.case.opened_at, folded.case.owner)
-            news = ticket_news(key, document.told, ticket, self.world, reading, folded.case)
-            _add_news(folded, news)
-            folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
-        elif kind is Kind.TOUCHPOINTS:
-            news = touchpoint_news(key, document, self.world, reading)
-            _add_news(folded, news)
-            folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
+        self._look_at_clocks(key, document, horizon, now, folded)
+        return folded
+
+    def _look_at_clocks(
+        self, key: str, document: Document, horizon: Horizon, now: Instant, folded: Folded
+    ) -> None:
+        """Add to a fold what is to be told of the subject's clocks, and when to look again."""
         case = folded.case
-        if case is not None and folded.steps and (warns or folded.document.told):
+        has_clocks = key.startswith(_WITH_CLOCKS)
+        if case is None and not has_clocks:
+            return
+        known = self._known(document, now)
+        if has_clocks:
+            kind, partner_id, _ = split_key(key)
+            read = max(horizon.feeds(kind), document.read_until)
+            reading = self._reading(horizon, read, known, known)
+            if kind is Kind.TICKET:
+                ticket = _ticket(key, partner_id, document.contributions, self.world)
+                if case is not None and case.owner is not None:
+                    ticket.own(case.opened_at, case.owner)
+                news = ticket_news(key, document.told, ticket, self.world, reading, case)
+            else:
+                news = touchpoint_news(key, document, self.world, reading)
+            _add_news(folded, news)
+            folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
+        if case is not None and folded.steps and (folded.document.told or self._warns(horizon)):
             people = self._reading(horizon, horizon.people, known, known)
             news = ladder_news(key, folded.document, folded.steps, case, self.world, people)
             _add_news(folded, news)
             folded.people_due = _earliest(folded.people_due, news.next_due)
-        return folded
 
     def _known(self, document: Document, now: int) -> int:
         """When what is found in a document is decided at the earliest."""
