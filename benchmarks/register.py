@@ -38,9 +38,13 @@ def fill(
     orders: int,
     open_orders: int = load.LAG,
     pace: load.Pace = load.PACE,
+    first: int = 0,
 ) -> None:
-    """Fill an empty store with so many orders, the last `open_orders` of them not delivered."""
-    rows = _rows(house, range(orders), orders - open_orders, pace)
+    """Fill an empty store with so many orders, the last `open_orders` of them not delivered.
+
+    Those before the number `first` are left out.
+    """
+    rows = _rows(house, range(first, orders), orders - open_orders, pace)
     more = True
     while more:
         with store.transaction() as tx:

@@ -13,7 +13,6 @@ from time import perf_counter
 import msgspec
 from quixstreams import Application, State
 
-from benchmarks.cluster.fill import EARLIER
 from benchmarks.cluster.scene import Figures, Scene, now
 from benchmarks.house import House
 from rules.decide import Decider, Taken
@@ -83,19 +82,8 @@ def run(scene: Scene) -> Figures:
             state_dir=folder,
             loglevel="WARNING",
         )
-        names = (
-            f"{scene.topics}-{EARLIER}",
-            kafka.orders_topic,
-            kafka.deliveries_topic,
-            kafka.tickets_topic,
-        )
-        first, *others = (
-            app.dataframe(app.topic(name, key_deserializer="bytes", value_deserializer="bytes"))
-            for name in names
-        )
-        for other in others:
-            first = first.concat(other)
-        first.apply(decide, stateful=True)
+        topic = app.topic(scene.one_topic, key_deserializer="bytes", value_deserializer="bytes")
+        app.dataframe(topic).apply(decide, stateful=True)
         app.run(count=last, timeout=scene.scale.patience_s, collect=False)
     # The commits on the way are counted, the last one is not.
     return {"events": taken - earlier, "per_s": (taken - earlier) / (end - start)}

@@ -22,7 +22,9 @@ class Scale:
     """How much is measured."""
 
     register: int
-    """Orders in the register before the first event that is measured."""
+    """Orders that were placed before the first event that is measured."""
+    known: int
+    """So many of them are in the store, the next to be delivered."""
     events: int
     batch: int
     """Records that our worker takes at once."""
@@ -33,9 +35,9 @@ class Scale:
     """A peer is measured for so long at most, whatever it has got to."""
 
 
-DEFAULT = Scale(100_000, 200_000, 5_000, 40_000, 1_000, 20)
+DEFAULT = Scale(100_000, load.LAG, 200_000, 5_000, 40_000, 1_000, 20)
 #: Shows only that everything runs; its figures mean nothing.
-TINY = Scale(50_400, 2_000, 200, 1_000, 500, 3)
+TINY = Scale(50_400, 1_000, 2_000, 200, 1_000, 500, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Scene:
                 if name.endswith("_topic")
             }
         )
+
+    @property
+    def one_topic(self) -> str:
+        """The topic with everything in it, for Quix Streams."""
+        return f"{self.topics}-all"
 
     @property
     def first(self) -> int:
