@@ -247,10 +247,11 @@ class Order(Facts):
         self.began_at = time
         self.currency = placed.currency
         promise = instant_of(placed.promised, self.zone)
-        for n, raw in enumerate(placed.lines):
-            self._add_line(Line(*raw), n, promise)
+        for raw in placed.lines:
+            self._add_line(Line(*raw), promise)
 
-    def _add_line(self, line: Line, n: int, promise: int) -> None:
+    def _add_line(self, line: Line, promise: int) -> None:
+        n = len(self.lines)  # an amendment may have come first: no two lines share a place
         own = promise if line.promised is None else instant_of(line.promised, self.zone)
         self.lines.append(
             OrderedLine(
@@ -284,7 +285,7 @@ class Order(Facts):
                     promise = self.lines[0].promise if self.lines else at
                     if amended.promised is not None:
                         promise = instant_of(amended.promised, self.zone)
-                    self._add_line(said, len(self.lines), promise)
+                    self._add_line(said, promise)
                 continue
             if by_partner:
                 known.ordered = quantity
@@ -299,10 +300,12 @@ class Order(Facts):
 
     def _promise_anew(self, line: OrderedLine, promise: int, at: int) -> None:
         self.agreed_later = True
-        # Judged with what is known now: a line that came by its old promise never missed it.
+        # Judged with what is known now: a line that came by its old promise never missed it, and
+        # one that came late was late until it came.
         self._settle()
-        if line.complete_at is None and at > line.promise:
-            line.missed.append((line.promise, at))
+        until = at if line.complete_at is None else line.complete_at
+        if until > line.promise:
+            line.missed.append((line.promise, until))
         line.promise = promise
 
     def _cancel(self, cancelled: Cancelled, at: int) -> None:

@@ -205,6 +205,23 @@ def test_what_had_come_by_its_old_promise_never_missed_it() -> None:
     assert order.delay() < 0  # type: ignore[operator]  # it is not None, says the line above
 
 
+def test_lines_of_an_amendment_that_came_before_the_order_share_no_place_with_its_own() -> None:
+    early = amended("partner", at="2026-10-31 12:00", lines=[line("BULB", "5")])
+    order = known(placing(), early, came(final=True))
+    assert [one.key for one in order.lines] == ["#1", "#2"]
+
+
+def test_what_came_late_stays_late_though_a_new_promise_was_agreed_afterwards() -> None:
+    order = known(
+        placing(),
+        came(on="2026-11-13 12:00"),
+        amended("partner", at="2026-11-14 12:00", promised_at="2026-11-20 12:00"),
+        asked="2026-11-15 12:00",
+    )
+    order.hindsight = True
+    assert order.delay() == 3 * DAY
+
+
 # --- forecasts ------------------------------------------------------------------------------------
 
 
