@@ -5,6 +5,8 @@ that ends, however it ends. An embedded service knows its sources and its clock 
 to be alone.
 """
 
+import logging
+
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -13,6 +15,26 @@ from streams.store.engines import parse_url, shown
 
 # "presence" in eight letters.
 _LOCK = int.from_bytes(b"presence")
+# Sessions that others wait for, that wait for nobody but their own client, and have done so long.
+# Found first, as a whole: a server tests conditions in the order that it likes, and ending a
+# session must not be one of them.
+_END_FROZEN = text("""
+    WITH frozen AS MATERIALIZED (
+        SELECT pid, extract(epoch FROM now() - state_change)::int AS seconds
+        FROM pg_stat_activity AS holder
+        WHERE datname = current_database() AND usename = current_user
+          AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+          AND state_change < now() - make_interval(secs => :patience)
+          AND EXISTS (
+              SELECT FROM pg_stat_activity AS waiter
+              WHERE waiter.wait_event_type = 'Lock'
+                AND holder.pid = ANY(pg_blocking_pids(waiter.pid))
+          )
+    )
+    SELECT pid, seconds FROM frozen WHERE pg_terminate_backend(pid)
+""")
+
+_log = logging.getLogger(__name__)
 
 
 class OccupiedError(Exception):
@@ -67,6 +89,24 @@ class Presence:
         except DBAPIError:
             self.leave()
             self.enter()
+
+    def end_frozen(self, patience: float) -> int:
+        """End transactions of others that are waited for and give no sign. Returns how many.
+
+        A process that was frozen in a transaction keeps its locks, and the server does not notice:
+        the connection stands. `patience` is in seconds. Whoever is ended wrongly is told that the
+        connection is gone, and begins again.
+        """
+        assert self._connection is not None
+        try:
+            ended = self._connection.execute(_END_FROZEN, {"patience": patience}).all()
+        except DBAPIError as error:
+            raise Unavailable(f"{shown(self._url)} cannot be used now: {error.orig}") from error
+        for pid, seconds in ended:
+            _log.warning(
+                "Ended transaction %d: others wait, and it was still for %d s", pid, seconds
+            )
+        return len(ended)
 
     def leave(self) -> None:
         """Take it back."""

@@ -141,6 +141,28 @@ class Pump(Service):
             self._consumer.seek(partition, fence or 0)
         self._at = number
         _log.info("Reading %d partitions from where they were committed", len(self._fences))
+        await self._say_what_is_lost()
+
+    async def _say_what_is_lost(self) -> None:
+        """Kafka deletes what is old, and a topic may be made anew: nobody can read what is gone."""
+        fences = {p: fence for p, fence in self._fences.items() if fence is not None}
+        try:
+            begin = await self._consumer.beginning_offsets(list(fences))
+            end = await self._consumer.end_offsets(list(fences))
+        except KafkaError as error:
+            _log.warning("The brokers do not say where the topics begin: %r", error)
+            return
+        for place, fence in fences.items():
+            if fence < begin[place]:
+                _log.error(
+                    "%d records of %s partition %d were deleted before they were read: offsets %d "
+                    "to %d", begin[place] - fence, *place, fence, begin[place] - 1,
+                )  # fmt: skip
+            elif fence > end[place]:
+                _log.error(
+                    "%s partition %d ends at %d and was read to %d: it is not what it was, and is "
+                    "read from its beginning", *place, end[place], fence,
+                )  # fmt: skip
 
     async def _take_a_batch(self, number: int) -> None:
         try:

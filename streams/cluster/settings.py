@@ -71,7 +71,7 @@ class KafkaSettings(Document):
     """Records in one transaction, at most."""
     session_timeout: _Seconds = 30.0
     """Seconds without a sign of life after which a worker's partitions go to the others."""
-    stall_timeout: _Seconds = 300.0
+    stall_timeout: Annotated[float, Field(ge=60, le=86_400)] = 300.0
     """Seconds that a worker may have something to read and read nothing before it ends itself."""
 
     @model_validator(mode="after")

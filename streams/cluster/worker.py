@@ -19,7 +19,7 @@ from streams.cluster.settings import ClusterSettings, ClusterSettingsError
 from streams.cluster.topics import TopicsError, check_inputs
 from streams.cluster.watchdog import Watchdog
 from streams.store import Store, StoreError
-from streams.writer import INFRASTRUCTURE_ERRORS, Clock, StoppedError, Writer
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock, Writer
 
 #: Seconds that a last commit gets when the worker is stopped.
 _LAST_COMMIT = 2.0
@@ -67,6 +67,8 @@ class ClusterWorker(Service):
     async def _prepare(self) -> None:
         settings = self._read_settings()
         kafka = settings.kafka
+        # Who gives no sign for so long has lost its partitions; it loses its locks as well.
+        self._patience = kafka.session_timeout
         # A store with another schema is refused, for other workers may still work with that.
         self.store = await asyncio.to_thread(Store.open, settings.db, create=False)
         self._closing.callback(self.store.close)
@@ -113,11 +115,11 @@ class ClusterWorker(Service):
     @Service.task
     async def _stay_present(self) -> None:
         while not self.should_stop:
-            await self.sleep(_PRESENT_EVERY)
+            await self.sleep(min(_PRESENT_EVERY, self._patience))
             try:
-                await self.writer.call(self._presence.keep)
-            except StoppedError:
-                return
+                # Not on the writing thread, which may be what waits.
+                await asyncio.to_thread(self._presence.keep)
+                await asyncio.to_thread(self._presence.end_frozen, self._patience)
             except INFRASTRUCTURE_ERRORS as error:
                 _log.warning("The database cannot be told that we work on it: %s", error)
 

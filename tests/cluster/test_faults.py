@@ -9,10 +9,11 @@ from random import Random
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from streams.cluster.clients import client_arguments, producer_arguments
-from tests.cluster.cluster import Cluster, Load, check_load, troubled, until
+from streams.store import Store
+from tests.cluster.cluster import WAIT, Cluster, Load, check_load, troubled, until
 from tests.cluster.trade import documents, routed
 from tests.rigs.kafka import KafkaServer
 from tests.rigs.postgres import PostgresServer, libpq
@@ -54,7 +55,7 @@ async def test_workers_come_and_go(
     cluster.kafka = cluster.kafka.model_copy(update={"session_timeout": 2.0, "batch_size": 40})
     async with Load(cluster) as load:
         running = [await cluster.start(), await cluster.start()]
-        for _ in range(20 if thorough else 3):
+        for _ in range(20 if thorough else 3 if number is signal.SIGKILL else 2):
             # At any moment: a batch is under way most of the time.
             await more_taken(cluster, random.randrange(1, 120))
             gone = running.pop(random.randrange(2))
@@ -163,6 +164,52 @@ async def test_poison_at_the_head_of_a_partition_stops_nothing(cluster: Cluster)
     await asyncio.to_thread(check_load, cluster, 50, noise)
 
 
+async def test_what_kafka_deleted_before_it_was_read_is_said(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def produce(first: int, count: int) -> None:
+        orders = range(first, first + count)
+        await cluster.produce(routed(cluster.kafka, [v for n in orders for v in troubled(n)]))
+
+    await produce(0, 30)
+    async with cluster.worker_inside():
+        await cluster.drained()
+    before = await cluster.ends()
+    await produce(30, 30)
+    admin = AIOKafkaAdminClient(**client_arguments(cluster.kafka))
+    await admin.start()
+    gone = {
+        TopicPartition(*place): RecordsToDelete(end + 3) for place, end in before.items() if end
+    }
+    await admin.delete_records(gone)
+    await admin.close()
+    await produce(60, 30)
+    async with cluster.worker_inside():
+        await cluster.drained()
+    said = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert len([text for text in said if "3 records of " in text]) == len(gone)
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        [accepted] = tx.counters("accepted")
+    assert accepted.n == 180 - 3 * len(gone)
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = cluster.kafka.orders_topic
+    first = routed(cluster.kafka, [v for n in range(60) for v in troubled(n)])
+    await cluster.produce(first)
+    async with cluster.worker_inside():
+        await cluster.drained()
+    await made_anew(cluster, NewTopic(topic, 3, 1))
+    await cluster.produce(routed(cluster.kafka, [v for n in range(60, 70) for v in troubled(n)]))
+    ends = {place: end for place, end in (await cluster.ends()).items() if end}
+    async with cluster.worker_inside():
+        await until(lambda: ends.items() <= cluster.fences().items())
+    assert any("is not what it was" in record.message for record in caplog.records)
+    await asyncio.to_thread(check_load, cluster, 70)
+
+
 @pytest.mark.parametrize("moved_to", ["ahead", "behind"])
 async def test_what_kafka_thinks_was_committed_does_not_count(
     cluster: Cluster, moved_to: str
@@ -218,20 +265,13 @@ async def test_transactions_leave_holes(cluster: Cluster) -> None:
 
 async def test_compaction_leaves_holes(cluster: Cluster) -> None:
     topic = cluster.kafka.events_topic
-    admin = AIOKafkaAdminClient(**client_arguments(cluster.kafka))
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-        compacted = {
-            "cleanup.policy": "compact",
-            "segment.ms": "50",
-            "min.cleanable.dirty.ratio": "0.001",
-            "max.compaction.lag.ms": "100",
-        }
-        answer = NewTopic(topic, 3, 1, topic_configs=compacted)
-        await until_made(admin, answer)
-    finally:
-        await admin.close()
+    compacted = {
+        "cleanup.policy": "compact",
+        "segment.ms": "50",
+        "min.cleanable.dirty.ratio": "0.001",
+        "max.compaction.lag.ms": "100",
+    }
+    await made_anew(cluster, NewTopic(topic, 3, 1, topic_configs=compacted))
     async with AIOKafkaProducer(**producer_arguments(cluster.kafka)) as producer:
         for n in range(40):
             await producer.send_and_wait(topic, b"old %d" % n, key=b"same", partition=0)
@@ -255,8 +295,14 @@ async def test_compaction_leaves_holes(cluster: Cluster) -> None:
         await cluster.drained()
 
 
-async def until_made(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
-    """Make a topic whose predecessor may still be on its way out."""
-    async with asyncio.timeout(30):
-        while (await admin.create_topics([topic])).topic_errors[0][1]:
-            continue
+async def made_anew(cluster: Cluster, topic: NewTopic) -> None:
+    """Delete a topic and make it again."""
+    admin = AIOKafkaAdminClient(**client_arguments(cluster.kafka))
+    await admin.start()
+    try:
+        await admin.delete_topics([topic.name])
+        async with asyncio.timeout(WAIT):
+            while (await admin.create_topics([topic])).topic_errors[0][1]:
+                continue  # the old one is still on its way out
+    finally:
+        await admin.close()
