@@ -248,7 +248,9 @@ async def test_a_lease_is_renewed_while_there_is_much_to_tell(
     async def slowly(message: Message) -> None:
         # Each message takes nearly half a lease: all of them take much more than one.
         one.now = two.now = Instant(one.now + LEASE // 2 - SECOND)
+        channel.on_send = None
         found.append((await two.relay.run_once(two.now)).sent)
+        channel.on_send = slowly
 
     channel.on_send = slowly
     assert await one.run() == 6
