@@ -55,6 +55,7 @@ _NAMED = 12
 @click.option(
     "--number", type=click.IntRange(min=1), metavar="N", help="An issue other than the newest."
 )
+@click.option("--rebuild", is_flag=True, help="Make the ledger behind it anew first.")
 @click.option("--draft", is_flag=True, help="As it would be now, though it has been issued.")
 @db_option
 def digest(  # noqa: PLR0913 - the options of a command
@@ -68,6 +69,7 @@ def digest(  # noqa: PLR0913 - the options of a command
     freeze: bool,
     restate: bool,
     number: int | None,
+    rebuild: bool,
     draft: bool,
     db: str | None,
 ) -> None:
@@ -86,6 +88,8 @@ def digest(  # noqa: PLR0913 - the options of a command
     with open_desk(db) as desk:
         digests = Digests(desk.store, world_of(desk))
         period = _period(digests, desk, week, year)
+        if rebuild:
+            digests.ledger.rebuild()
         try:
             if freeze or restate:
                 _issue(digests, period, desk.now, restate=restate)

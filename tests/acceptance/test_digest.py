@@ -466,3 +466,47 @@ def test_control_totals_count_each_event_once_on_the_day_that_it_bears(office: O
         ("tickets", "/helpdesk"): 1,
         ("tickets", "all"): 1,
     }
+
+
+def test_a_ledger_that_is_made_anew_says_the_same(office: Office) -> None:
+    week_45(office)
+    before = office.ok("--json", "--week", "2026-W45")
+    assert office.ok("--json", "--week", "2026-W45", "--rebuild") == before
+
+
+def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) -> None:
+    office.at("2026-11-03T09:00:00")
+    for name in ("T-1", "T-2"):
+        office.ticket(name)
+    office.at("2026-11-03T11:00:01")  # both are late: two cases at management
+    case = ticket_case("T-1")
+    office.say("case.acknowledged", case_id=case, actor="claire", bulk=True)
+    office.say("case.deescalated", case_id=case, actor="claire")
+    office.say("case.disputed", case_id=ticket_case("T-2"), actor="anna", evidence="mail")
+    office.at("2026-11-03T12:00:00")
+    office.say("ticket.status", ticket_id="T-2", status="waiting_on_partner")
+    office.at("2026-11-04T10:00:00")
+    office.say("case.dispute_decided", case_id=ticket_case("T-2"), actor="david", verdict="upheld")
+    office.at("2026-11-13T10:00:00")
+    office.say("case.disputed", case_id=case, actor="anna", evidence="signed")
+    office.at("2026-11-16T06:00:00")
+    report = office.report("--week", "2026-W45")
+    shown = {
+        name: figure(report, name)[0]
+        for name in ("acknowledged-in-bulk/all", "downgrades/claire", "pauses//helpdesk",
+                     "disputes/opened", "disputes/upheld", "disputes/undecided")
+    }  # fmt: skip
+    assert shown == {
+        "acknowledged-in-bulk/all": "1",
+        "downgrades/claire": "1",
+        "pauses//helpdesk": "1",
+        "disputes/opened": "1",
+        "disputes/upheld": "1",
+        "disputes/undecided": "0",
+    }
+    assert "Anna Lindner" not in report.model_dump_json()  # people only where the policy says so
+    later = office.report("--week", "2026-W46")
+    assert figure(later, "disputes/undecided")[0] == "1"
+    asked = [row["what"] for row in office.rows("decisions/all", "--week", "2026-W46")]
+    assert "dispute" in asked
+    assert "long pause" in asked
