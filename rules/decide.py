@@ -203,7 +203,7 @@ class Decider:
             # Its occurrences are loaded by the shell, which wakes it; the command is kept now.
             self._keep(key, row, whole, fresh)
             return
-        known = self._known(whole, now)
+        known = now if self.virtual is None else self._known(whole, now)
         if self._pass(key, row, statement.kind, statement.partner_id, whole, horizon, known):
             return
         try:
@@ -241,18 +241,38 @@ class Decider:
         partner_id: str,
         document: Document,
         horizon: Horizon,
-        known: int,
+        now: int,
     ) -> bool:
-        """Keep a subject that the screen lets pass. False: it must be folded."""
+        """Keep a subject that the screen lets pass. False: it must be folded.
+
+        In a replay `now` is the decision time of what was known before.
+        """
         if document.taken or document.occurrences:
             return False
+        if kind is not Kind.ORDER and kind is not Kind.TICKET:
+            return False
+        world = self.world
+        contributions = document.contributions
+        news: ClockNews | None = None
         try:
-            quiet = self._screen(key, kind, partner_id, document, horizon, known)
+            since = min([contribution.time for contribution in contributions])
+            rules = world.steady_rules(kind, partner_id, since)
+            if rules is None:
+                return False  # rules may have changed on the way: the fold sees to that
+            if kind is Kind.ORDER:
+                quiet = screen_order(contributions, rules, horizon.orders, rules.calendar.zone)
+            else:
+                ticket = Ticket(key, partner_id, world)
+                quiet = screen_ticket(contributions, ticket, rules, horizon.tickets)
+                if quiet is not None:
+                    latest = self._known(document, now)
+                    reading = self._reading(horizon, horizon.tickets, now, latest)
+                    news = ticket_news(key, document.told, ticket, world, reading)
         except Exception:  # noqa: BLE001 - the fold raises it again, and isolates the subject
             return False
         if quiet is None:
             return False
-        began_at, feeds_due, news = quiet
+        began_at, feeds_due = quiet
         if news is not None:
             if news.told != document.told:
                 document = document._replace(told=news.told)
@@ -271,35 +291,6 @@ class Decider:
             has_case=False,
         )
         return True
-
-    def _screen(
-        self,
-        key: str,
-        kind: Kind,
-        partner_id: str,
-        document: Document,
-        horizon: Horizon,
-        known: int,
-    ) -> tuple[int | None, int | None, ClockNews | None] | None:
-        """When a quiet subject began, when its silence is to be looked at, what its clocks say."""
-        if kind is not Kind.ORDER and kind is not Kind.TICKET:
-            return None
-        contributions = document.contributions
-        since = min([contribution.time for contribution in contributions])
-        world = self.world
-        rules = world.steady_rules(kind, partner_id, since)
-        if rules is None:
-            return None  # rules may have changed on the way: the fold sees to that
-        if kind is Kind.ORDER:
-            quiet = screen_order(contributions, rules, horizon.orders, rules.calendar.zone)
-            return None if quiet is None else (*quiet, None)
-        ticket = Ticket(key, partner_id, world)
-        quiet = screen_ticket(contributions, ticket, rules, horizon.tickets)
-        if quiet is None:
-            return None
-        latest = self._known(document, known)
-        reading = self._reading(horizon, horizon.tickets, known, latest)
-        return (*quiet, ticket_news(key, document.told, ticket, world, reading))
 
     def _reading(self, horizon: Horizon, read: int, known: int, latest: int) -> Reading:
         lag = None if self.virtual is None else horizon.people - read
