@@ -1,0 +1,45 @@
+"""What workers decide with: the documents in force in the store, whoever put them there."""
+
+import pytest
+
+from rules.decision import Kind
+from rules.subjects import case_id, subject_key
+from schemas.time import Instant
+from streams.cluster.deciding import Deciding
+from streams.cluster.read_past import ReadPast
+from streams.handler import FenceMoved
+from streams.knowledge import compile_body, read_directory
+from streams.records import RawRecord
+from streams.store import DOCUMENTS, FenceMove, Store, StoreError
+from tests.cluster.cluster import troubled
+from tests.cluster.trade import DIRECTORY, LATER, POLICY
+
+
+def put_in_force(store: Store, body: bytes) -> None:
+    policy = compile_body(body, "policy")
+    directory = read_directory(DIRECTORY, "directory", policy.compiled)
+    with store.transaction() as tx:
+        tx.enter(alone=True)
+        tx.add_policy(policy.digest, policy.body, Instant(len(tx.policies())), LATER)
+        tx.add_directory(directory.digest, directory.body, LATER, LATER)
+        tx.bump(DOCUMENTS)
+
+
+def test_nobody_decides_with_a_policy_that_was_replaced(postgres_url: str) -> None:
+    with Store.open(postgres_url) as store:
+        with pytest.raises(StoreError, match="no policy and directory are in force"):
+            Deciding(store, ReadPast(), lambda: LATER)
+        put_in_force(store, POLICY)
+        deciding = Deciding(store, ReadPast(), lambda: LATER)
+        records = [RawRecord("orders", str(n), value) for n in (1, 2) for value in troubled(n)]
+        assert not isinstance(
+            deciding.take_once(records[:2], [FenceMove("orders", 0, None, 2)]), FenceMoved
+        )
+        put_in_force(store, POLICY.replace(b"order-impact", b"order-hurt"))
+        deciding.take_once(records[2:], [FenceMove("orders", 0, 2, 4)])
+        cases = [case_id(subject_key(Kind.ORDER, f"partner-{n}", f"PO-{n}")) for n in (1, 2)]
+        with store.reading() as tx:
+            found = tx.cases(cases)
+            assert tx.fences(["orders"]) == {("orders", 0): 4}
+    assert ["order-impact" in found[case].rules for case in cases] == [True, False]
+    assert ["order-hurt" in found[case].rules for case in cases] == [False, True]
