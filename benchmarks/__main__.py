@@ -16,6 +16,7 @@ from typing import NamedTuple
 from benchmarks.incidents import ROWS, SECONDS
 from benchmarks.measures import DEFAULT, FULL, MEASURES, TINY, Figures
 
+_USUAL = ["pipeline", "growth", "memory", "deadlines", "latency", "incidents", "digest"]
 _SCALES = {"default": DEFAULT, "full": FULL, "tiny": TINY}
 
 
@@ -34,7 +35,15 @@ def main() -> int:
     if asked.child:
         json.dump(MEASURES[asked.child](_SCALES[asked.scale]), sys.stdout)
         return 0
-    names = asked.only or ["pipeline", "growth", "memory", "deadlines", "latency", "incidents"]
+    names = asked.only or [
+        "pipeline",
+        "growth",
+        "memory",
+        "deadlines",
+        "latency",
+        "incidents",
+        "digest",
+    ]
     if asked.profile and "profile" not in names:
         names = [*names, "profile"]
     found: dict[str, Figures] = {}
@@ -116,6 +125,12 @@ def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
         )
         yield Line("  cost of a row, its warnings included", f"{f['row_us']:.0f} us")
         yield Line("  incidents, warnings and alerts", f"{f['incidents']:,}, {f['told']:,}")
+    if f := found.get("digest"):
+        many = f"{f['instances']:,} commitments in a year"
+        week, year = f["week_s"], f["year_s"]
+        yield Line(f"digest of a week, {many}", f"{week:.2f} s", "at most 2 s", week <= 2)
+        yield Line("digest of the whole year", f"{year:.2f} s", "at most 2 s", year <= 2)
+        yield Line("  filling the ledger", f"{f['filled_in_s']:.0f} s")
     if f := found.get("latency"):
         complete = not (f["missing"] or f["refused"])
         p99 = f["p99_ms"] if complete else float("inf")

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from benchmarks import load, register, slack_latency
+from benchmarks import load, register, reports, slack_latency
 from benchmarks.house import House
 from benchmarks.incidents import replay_incidents
 from benchmarks.stages import stages
@@ -38,6 +38,8 @@ class Scale:
     growth_batches: int
     waiting: int
     due: int
+    instances: int = 1_000_000
+    """Commitments of the year that a digest is made of."""
     incident_records: int | None = None
     """How many events of the incident log; all of them without a number."""
     latency_s: int = 60
@@ -47,7 +49,9 @@ class Scale:
 DEFAULT = Scale(100_000, 200_000, 500_000, 2_000_000, 24, 1_000_000, 1_000)
 FULL = Scale(100_000, 1_000_000, 5_000_000, 2_000_000, 100, 1_000_000, 1_000, latency_s=300)
 #: Shows only that everything runs; its figures mean nothing.
-TINY = Scale(2_000, 5_000, 5_000, 4_000, 1, 2_000, 100, 500, latency_s=2)
+TINY = Scale(
+    2_000, 5_000, 5_000, 4_000, 1, 2_000, 100, incident_records=500, latency_s=2, instances=400
+)
 
 Figures = dict[str, Any]
 
@@ -191,8 +195,23 @@ def incidents(scale: Scale) -> Figures:
     return replay_incidents(scale.incident_records)
 
 
+def digest(scale: Scale) -> Figures:
+    """A digest of one week, and of a year, over a ledger that holds the year."""
+    return reports.digest(scale.instances)
+
+
 MEASURES: dict[str, Callable[[Scale], Figures]] = {
-    run.__name__: run for run in (pipeline, growth, memory, deadlines, latency, profile, incidents)
+    run.__name__: run
+    for run in (
+        pipeline,
+        growth,
+        memory,
+        deadlines,
+        latency,
+        profile,
+        incidents,
+        digest,
+    )
 }
 
 

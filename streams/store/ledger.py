@@ -40,6 +40,7 @@ from streams.store.tables import (
     daily_open,
     escalation,
     instance,
+    kept,
     pause,
     step,
     subject,
@@ -54,9 +55,16 @@ _NOTE_MANY = """
 INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (key)
 ON CONFLICT (key) DO UPDATE SET due = 0
 """
+_NAME = ("subject", "metric", "cycle")
 _SPENT = (
     "SELECT partner_tier, escalation_tier, spent FROM instance "
     "WHERE metric = ? AND stopped_at > ? AND stopped_at <= ? AND spent IS NOT NULL"
+)
+_COLUMNS = tuple(column.name for column in instance.columns)
+_UPSERT = (
+    f"INSERT INTO instance ({', '.join(_COLUMNS)}) VALUES (",  # noqa: S608 - names of columns
+    f") ON CONFLICT ({', '.join(_NAME)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _NAME),
 )
 # Written out: SQLite uses an index of some rows only where the query itself names which.
 _OPEN = text("entered = 'open'")
@@ -65,7 +73,6 @@ _EXCUSED = text("entered = 'excused'")
 #: Kinds of subject that have clocks of their own, with or without a case.
 _WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
 _LEDGER = (instance, pause, escalation, daily, daily_open, unposted)
-_NAME = ("subject", "metric", "cycle")
 
 
 class LedgerQueries(Queries):
@@ -176,7 +183,12 @@ class LedgerQueries(Queries):
         ):
             if names:
                 self.connection.execute(_delete_by_name(table), _bound(names))
-        self.upsert(instance, [_columns(row) for row in come])
+        if come:
+            # To the driver as it is: SQLAlchemy's handling of so many values costs more than
+            # the database does.
+            marks = ", ".join(["%s" if self.is_postgres else "?"] * len(_COLUMNS))
+            statement = f"{_UPSERT[0]}{marks}{_UPSERT[1]}"
+            self.connection.exec_driver_sql(statement, [_values(row) for row in come])
         self.insert_new(
             pause,
             [
@@ -501,10 +513,9 @@ def _instance(row: RowMapping) -> Instance:
     return Instance(**dict(row) | {"entered": Entered(row["entered"])})
 
 
-def _columns(row: Instance) -> dict[str, Any]:
-    fields = values(row)
-    del fields["pauses"]
-    return fields
+def _values(row: Instance) -> tuple[Any, ...]:
+    fields = {"entered": str(row.entered), "excuse_note": kept(row.excuse_note)}
+    return tuple(fields[name] if name in fields else getattr(row, name) for name in _COLUMNS)
 
 
 def _delete_by_name(table: Table) -> Any:

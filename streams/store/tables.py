@@ -43,6 +43,11 @@ _Letters = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 _UNKEPT = re.compile(r"[\x00\ud800-\udfff]")
 
 
+def kept(value: str | None) -> str | None:
+    """A text as a column of it keeps it."""
+    return None if value is None else _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
 class Text(TypeDecorator[str]):
     """Text. A character that a database cannot keep is stored as U+FFFD, in both dialects.
 
@@ -54,7 +59,7 @@ class Text(TypeDecorator[str]):
     cache_ok = True  # type: ignore[mutable-override]  # as above
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
+        return kept(value)
 
 
 class Json(TypeDecorator[Any]):
