@@ -35,15 +35,7 @@ def main() -> int:
     if asked.child:
         json.dump(MEASURES[asked.child](_SCALES[asked.scale]), sys.stdout)
         return 0
-    names = asked.only or [
-        "pipeline",
-        "growth",
-        "memory",
-        "deadlines",
-        "latency",
-        "incidents",
-        "digest",
-    ]
+    names = asked.only or _USUAL
     if asked.profile and "profile" not in names:
         names = [*names, "profile"]
     found: dict[str, Figures] = {}
