@@ -5,6 +5,7 @@ to the second how far the inputs were read, for nothing that was decided is take
 knows less; but the more they know, the sooner what they decide is complete.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from streams.cluster.read_past import EndOffsets, ReadPast
 from streams.cluster.settings import KafkaSettings
 from streams.horizon import FeedWatch
 from streams.writer import Writer
+
+#: Seconds that the brokers get to answer: there is other work to do.
+_WITHIN = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,19 +47,23 @@ class Looking:
     async def look(self) -> None:
         """Look once. Raises what the store does."""
         try:
-            if self._ends is None:
-                ends = EndOffsets(self._kafka)
-                try:
-                    await ends.start()
-                except BaseException:
-                    await ends.stop()
-                    raise
-                self._ends = ends
-            asked_at = self._clock()  # before anybody is asked: nothing may slip in between
-            self._read_past.asked(asked_at, await self._ends.ask())
-        except (KafkaError, OSError) as error:
+            async with asyncio.timeout(_WITHIN):
+                await self._ask()
+        except (KafkaError, OSError, TimeoutError) as error:
             _log.info("The brokers do not say where the topics end: %r", error)
         await self._writer.call(self._deciding.look, self._kafka.inputs)
+
+    async def _ask(self) -> None:
+        if self._ends is None:
+            ends = EndOffsets(self._kafka)
+            try:
+                await ends.start()
+            except BaseException:
+                await ends.stop()
+                raise
+            self._ends = ends
+        asked_at = self._clock()  # before anybody is asked: nothing may slip in between
+        self._read_past.asked(asked_at, await self._ends.ask())
 
     async def stop(self) -> None:
         """Disconnect."""
