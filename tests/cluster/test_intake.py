@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
+import pytest
 
 from detente.cluster import put_in_force
 from detente.embedded import wall_clock
 from detente.intake_process import IntakeProcess
 from rules.decision import Kind, State
+from streams.cluster import http_intake
 from streams.cluster.settings import ClusterSettings
 from streams.store import Store
 from streams.tokens import generate_token, hash_token
@@ -123,8 +125,12 @@ async def test_what_cannot_be_read_is_refused_as_ever_and_kept(cluster: Cluster)
 
 
 async def test_while_the_broker_is_away_nothing_is_answered_as_taken(
-    kafka_of_my_own: KafkaServer, postgres_url: str, cluster: Cluster
+    kafka_of_my_own: KafkaServer,
+    postgres_url: str,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(http_intake, "_WITHIN", 2.0)
     mine = await Cluster.make(kafka_of_my_own.brokers, postgres_url, cluster.folder)
     value = event("m", "metric.reported", metric="otif", value="1")
     async with taking(mine) as intake:
