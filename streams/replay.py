@@ -19,7 +19,8 @@ from streams.outcome import Outcome
 from streams.records import Record
 from streams.store import Store
 
-BATCH = 5_000
+#: More than a service takes at once: what many events say of one ticket is then looked at once.
+BATCH = 20_000
 
 
 @dataclass(slots=True)
