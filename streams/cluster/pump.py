@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
@@ -200,7 +200,12 @@ class Pump(Service):
         for partition, fence in self._fences.items():
             if self._given.number != number:
                 return []
-            position = await self._consumer.position(partition)
+            try:
+                position = await self._consumer.position(partition)
+            except IllegalStateError:  # it has waited for a position, and the partition is gone
+                if self._given.number != number:
+                    return []
+                raise
             if position != (fence or 0):
                 moves.append(FenceMove(partition.topic, partition.partition, fence, position))
         # Asked last: positions are those of this assignment only if it has not changed since.

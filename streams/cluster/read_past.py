@@ -23,7 +23,7 @@ from schemas.policy import Policy
 from schemas.time import Instant
 from streams.cluster.clients import client_arguments
 from streams.cluster.settings import KafkaSettings
-from streams.cluster.topics import partition_counts
+from streams.cluster.topics import wait_for_inputs
 from streams.horizon import START, FeedWatch
 
 Partition: TypeAlias = tuple[str, int]
@@ -95,7 +95,7 @@ class EndOffsets:
     """Asks the brokers where partitions end, on connections of its own."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._inputs = kafka.inputs
+        self._kafka = kafka
         self._admin = AIOKafkaAdminClient(**client_arguments(kafka))
         # It sees what is written and not yet committed, as the horizon must.
         self._consumer = AIOKafkaConsumer(
@@ -112,13 +112,13 @@ class EndOffsets:
         await self._consumer.stop()
         await self._admin.close()
 
-    async def partition_counts(self) -> dict[str, int]:
-        """How many partitions each input has now; one that does not exist is left out."""
-        return await partition_counts(self._admin, self._inputs)
+    async def check_inputs(self) -> None:
+        """Raise TopicsError unless all inputs are as they must be."""
+        await wait_for_inputs(self._admin, self._kafka)
 
     async def ask(self) -> dict[Partition, int]:
         """The offset after the last record of every partition of all inputs. Raises KafkaError."""
-        topics = await self._admin.describe_topics(list(self._inputs))
+        topics = await self._admin.describe_topics(list(self._kafka.inputs))
         for topic in topics:
             if topic["error_code"]:  # e.g. while a broker starts; without an answer nothing is read
                 raise for_code(topic["error_code"])(topic["topic"])

@@ -1,5 +1,6 @@
 """The topics: made beforehand, and checked before a worker reads them."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -8,6 +9,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from streams.cluster.clients import client_arguments
 from streams.cluster.settings import KafkaSettings
 
+#: How often to look whether the brokers know of new topics, and the seconds in between.
+_LOOKS, _LOOKS_AT_START, _BETWEEN_LOOKS = 60, 4, 0.5
 _HELP = "`detente topics create` makes what is missing"
 
 
@@ -23,6 +26,17 @@ async def partition_counts(admin: AIOKafkaAdminClient, topics: Collection[str]) 
         for topic in await admin.describe_topics()
         if topic["topic"] in topics and topic["error_code"] == 0
     }
+
+
+async def wait_for_inputs(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+    """Raise TopicsError as `check_inputs` does; topics that were just made get a moment."""
+    counts = await partition_counts(admin, kafka.inputs)
+    for _ in range(_LOOKS_AT_START):
+        if counts.keys() >= set(kafka.inputs):
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS)
+        counts = await partition_counts(admin, kafka.inputs)
+    check_inputs(kafka, counts)
 
 
 def check_inputs(kafka: KafkaSettings, counts: Mapping[str, int]) -> None:
@@ -69,9 +83,24 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
                 done.append(f"{topic}: has {kafka.partitions} partitions now, instead of {count}")
             else:
                 done.append(f"{topic}: is there, with {count} partitions")
+        await _wait_until_known(admin, kafka, topics)
     finally:
         await admin.close()
     return done
+
+
+async def _wait_until_known(
+    admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: Collection[str]
+) -> None:
+    """Wait until the brokers know what was made: that takes them a moment, and longer when busy."""
+    for _ in range(_LOOKS):
+        counts = await partition_counts(admin, topics)
+        if all(counts.get(topic, 0) >= kafka.partitions for topic in topics):
+            return
+        await asyncio.sleep(_BETWEEN_LOOKS)
+    raise TopicsError(
+        "the topics were made, and the brokers do not know them yet; look again later"
+    )
 
 
 async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topic: str) -> None:

@@ -16,7 +16,7 @@ from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.pump import Pump
 from streams.cluster.read_past import EndOffsets, ReadPast
 from streams.cluster.settings import ClusterSettings, ClusterSettingsError
-from streams.cluster.topics import TopicsError, check_inputs
+from streams.cluster.topics import TopicsError
 from streams.cluster.watchdog import Watchdog
 from streams.store import Store, StoreError
 from streams.writer import INFRASTRUCTURE_ERRORS, Clock, Writer
@@ -81,7 +81,7 @@ class ClusterWorker(Service):
         ends = EndOffsets(kafka)
         self._closing.push_async_callback(ends.stop)
         await ends.start()
-        check_inputs(kafka, await ends.partition_counts())
+        await ends.check_inputs()
         self.writer = Writer(deciding, self._clock)
         await self.writer.start()
         self._closing.push_async_callback(self.writer.stop, _LAST_COMMIT)
