@@ -30,6 +30,7 @@ from streams.intake import start_server
 from streams.store import OutboxStatus, Store
 from tests.acceptance.test_service import DIRECTORY, POLICY, Terminal
 from tests.cluster.cluster import WAIT, Cluster, until
+from tests.rigs.postgres import PostgresServer
 
 
 def settings_of(cluster: Cluster, policy: str = POLICY, directory: str = DIRECTORY) -> Settings:
@@ -151,6 +152,28 @@ async def test_while_the_broker_is_away_people_are_told_and_decisions_wait(
     async with relaying(cluster, settings):
         [opened] = await records(cluster, cluster.kafka.decisions_topic, 1)
     assert opened.value == waiting.value
+
+
+async def test_it_goes_on_when_the_database_comes_back(
+    cluster: Cluster, postgres_server: PostgresServer
+) -> None:
+    if not postgres_server.is_ours:
+        pytest.skip("the server is somebody else's; without DETENTE_TEST_POSTGRES ours is stopped")
+    settings, terminal = settings_of(cluster), Terminal()
+    async with relaying(cluster, settings, terminal) as relay, cluster.worker_inside():
+        await asyncio.to_thread(postgres_server.stop)
+        try:
+            async with asyncio.timeout(WAIT):
+                while (await page(relay, "/health/ready"))[0] != 503:
+                    pass
+            _, figures = await page(relay, "/metrics")
+        finally:
+            await asyncio.to_thread(postgres_server.start)
+        assert "detente_store_up 0.0" in figures
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await terminal.shows("to Claire", "to Anna")
+        await records(cluster, cluster.kafka.decisions_topic, 1)
+        assert (await page(relay, "/health/ready"))[0] == 200
 
 
 async def test_another_policy_is_taken_up_without_a_restart(cluster: Cluster) -> None:
