@@ -1,10 +1,10 @@
-"""The three statements that every event passes, as PostgreSQL takes them.
+"""The statements that every event passes, as PostgreSQL takes them.
 
 Each goes to the server once for thousands of rows: columns travel as arrays, which `unnest` turns
 into rows again.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -21,7 +21,7 @@ _PIECE = 5_000
 
 _LOAD = (
     f"SELECT {', '.join(COLUMNS)} FROM subject "  # noqa: S608 - column names from above
-    "WHERE key = ANY(%s::text[])"
+    "WHERE key = ANY(%b::text[])"
 )
 # Locked in key order, so that two transactions that want the same subjects never wait crosswise.
 _LOAD_AND_LOCK = f"{_LOAD} ORDER BY key FOR UPDATE"
@@ -42,6 +42,12 @@ FROM unnest(%b::text[], %b::bytea[], %b::bigint[], %b::int[], %b::bigint[], %b::
             %b::bool[], %b::int[])
      AS new (key, document, began_at, began_week, feeds_due, people_due, has_case, version)
 WHERE subject.key = new.key AND subject.version = new.version
+"""
+
+_OWNERS = """
+INSERT INTO clock_owner (case_id, subject)
+SELECT * FROM unnest(%b::text[], %b::text[])
+ON CONFLICT DO NOTHING
 """
 
 
@@ -80,6 +86,12 @@ def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
         done = connection.exec_driver_sql(_UPDATE, columns)
         if done.rowcount != len(piece):
             raise LostRace("a subject has been changed by another transaction since it was loaded")
+
+
+def insert_owners(connection: Connection, subjects: Mapping[str, str]) -> None:
+    """Store the subject of each case id, where it is not stored yet."""
+    for piece in _pieces(sorted(subjects)):
+        connection.exec_driver_sql(_OWNERS, (piece, [subjects[case_id] for case_id in piece]))
 
 
 def _changing(rows: Sequence[SubjectRow]) -> tuple[list[Any], ...]:

@@ -259,8 +259,14 @@ class SubjectQueries(Queries):
         statements = bulk_postgres if self.is_postgres else bulk
         statements.insert(self.connection, [row for row in rows if row.version == 0])
         statements.update(self.connection, [row for row in rows if row.version != 0])
-        owners = [row.key for row in rows if row.version == 0 and row.kind in WITH_CLOCKS]
-        self.insert_new(clock_owner, [{"case_id": case_id(k), "subject": k} for k in owners])
+        new = [row.key for row in rows if row.version == 0 and row.kind in WITH_CLOCKS]
+        owners = {case_id(key): key for key in new}
+        if self.is_postgres:
+            bulk_postgres.insert_owners(self.connection, owners)
+        else:
+            self.insert_new(
+                clock_owner, [{"case_id": name, "subject": key} for name, key in owners.items()]
+            )
 
     def _write_occurrences(
         self,
