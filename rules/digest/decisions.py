@@ -14,6 +14,8 @@ from schemas.time import DAY
 
 #: A pause that has lasted so long is asked about.
 LONG_PAUSE = 7 * DAY
+#: How many things the table names, of each sort.
+LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ def decision_section(m: Material, sheet: Sheet) -> Section:
     """What needs a decision this week."""
     found = asked_for(m)
     cases = [a.about for a in found]
+    sorts = dict.fromkeys(a.what for a in found)
+    listed = [a for what in sorts for a in [a for a in found if a.what == what][:LISTED]]
+    more = len(found) - len(listed)
     whole = sheet.count(
         "decisions/all",
         "Decisions needed",
@@ -96,9 +101,10 @@ def decision_section(m: Material, sheet: Sheet) -> Section:
                         said(in_words(a.age)),
                         said(a.about),
                     )
-                    for a in found
+                    for a in listed
                 ],
                 "Nothing waits for a decision.",
+                f"{more:,} more are behind the figure decisions/all." if more else "",
             ),
         ),
     )

@@ -1,5 +1,7 @@
 """The weekly digest: what it says, where its figures lead, and that what was issued stays."""
 
+import asyncio
+import io
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from detente.cli import cli
 from detente.embedded import Embedded, open_embedded
 from detente.report_content import stored_reports
+from detente.service import Service
 from detente.settings import Settings
 from notifiers.report_message import ReportName
 from rules.decision import EffectKind, Kind
@@ -510,3 +513,30 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     asked = [row["what"] for row in office.rows("decisions/all", "--week", "2026-W46")]
     assert "dispute" in asked
     assert "long pause" in asked
+
+
+async def test_a_service_sends_the_digest_to_those_who_read_it(office: Office) -> None:
+    week_45(office)
+    office.now = berlin("2026-11-09T08:00:00")  # it was down at seven
+    written = asyncio.Event()
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            found = super().write(text)
+            written.set()
+            return found
+
+    terminal, end = Terminal(), "How it was made"
+    files = (office.folder / "policy.yaml", office.folder / "directory.yaml")
+    settings = Settings(office.url, "127.0.0.1", 0, *files)
+    service = Service(office.embedded, settings, lambda: office.now, terminal, environment={})
+    running = asyncio.create_task(service.run(lambda: None))
+    async with asyncio.timeout(30):
+        # Its own two readers: the executive sponsor and Claire.
+        while terminal.getvalue().count(end) < 2 and not running.done():
+            written.clear()
+            await written.wait()
+    service.stop()
+    await running
+    assert terminal.getvalue().count(end) == 2
+    assert office.report("--week", "2026-W45").issue == 1
