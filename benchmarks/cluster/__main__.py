@@ -7,6 +7,7 @@ Both servers are started for it, on loopback, and end with it. `--only NAME` mea
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,6 +72,7 @@ def main() -> int:
     asked = _arguments()
     names = asked.only or list(PARTS)
     scale = TINY if asked.tiny else DEFAULT
+    where = f"{machine()}, load {os.getloadavg()[0]:.1f} before"
     try:
         with own_broker() as broker, own_server(_POSTGRES) as server:
             found = measure(broker.brokers, server, scale, names, asked.rounds)
@@ -78,9 +80,9 @@ def main() -> int:
         sys.exit(str(error))  # the servers of the tests say it as tests do
     shown = list(lines(found))
     if asked.json:
-        print(json.dumps({"machine": machine(), "figures": found}, indent=2))
+        print(json.dumps({"machine": where, "figures": found}, indent=2))
     else:
-        print(f"\n{machine()}; Kafka and PostgreSQL on the same machine\n")
+        print(f"\n{where}; Kafka and PostgreSQL on the same machine\n")
         print(table(shown))
         print(f"\n{NOTES}")
     return int(scale is not TINY and any(line.met is False for line in shown))
