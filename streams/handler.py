@@ -6,6 +6,7 @@ every command take this road.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -301,13 +302,13 @@ class Handler:
         self, stated: Sequence[Taken], answers: Sequence[Outcome]
     ) -> dict[tuple[int, str, str], int]:
         """Events that were taken, each once, by the day of reports that they bear."""
-        feeds: dict[tuple[int, str, str], int] = {}
-        for item in stated:
-            if type(answers[item.place]) is out.Accepted:
-                said = item.statement.contribution
-                # No zone's day begins within a quarter of an hour.
-                feed = (said.time - 1) // _QUARTER, said.source, said.type
-                feeds[feed] = feeds.get(feed, 0) + 1
+        taken = (
+            item.statement.contribution
+            for item in stated
+            if type(answers[item.place]) is out.Accepted
+        )
+        # No zone's day begins within a quarter of an hour.
+        feeds = Counter([((said.time - 1) // _QUARTER, said.source, said.type) for said in taken])
         zone = reporting_zone(self.world.policies.newest)
         days: dict[tuple[int, str, str], int] = {}
         for (quarter, source, event_type), n in feeds.items():

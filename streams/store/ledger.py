@@ -66,6 +66,13 @@ _UPSERT = (
     f") ON CONFLICT ({', '.join(_NAME)}) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _NAME),
 )
+_ADD = {
+    table.name: f"INSERT INTO {table.name} ({', '.join(table.columns.keys())}) "  # noqa: S608 - names
+    f"VALUES ({', '.join('?' * len(table.columns))}) "
+    f"ON CONFLICT ({', '.join(table.primary_key.columns.keys())}) "
+    f"DO UPDATE SET n = {table.name}.n + excluded.n"
+    for table in (daily, daily_open, daily_events)
+}
 # Written out: SQLite uses an index of some rows only where the query itself names which.
 _OPEN = text("entered = 'open'")
 _LATE = text("entered IN ('open', 'breached')")
@@ -232,18 +239,12 @@ class LedgerQueries(Queries):
         self._add(daily_events, Counter(counts))
 
     def _add(self, table: Table, counts: Counter[tuple[Any, ...]]) -> None:
-        names = [column.name for column in table.columns]
-        rows = [
-            dict(zip(names, (*cell, n), strict=True)) for cell, n in sorted(counts.items()) if n
-        ]
+        # In one order everywhere, so that nobody waits crosswise. To the driver as it is: every
+        # batch of events counts its days.
+        rows = [(*cell, n) for cell, n in sorted(counts.items()) if n]
         if rows:
-            new = self.insert(table)
-            self.connection.execute(
-                new.on_conflict_do_update(
-                    index_elements=list(table.primary_key), set_={"n": table.c.n + new.excluded.n}
-                ),
-                rows,
-            )
+            mark = "%s" if self.is_postgres else "?"
+            self.connection.exec_driver_sql(_ADD[table.name].replace("?", mark), rows)
 
     # -- rows ----------------------------------------------------------------------------------
 
