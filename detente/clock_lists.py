@@ -10,9 +10,8 @@ from rules.decision import CaseRow, Kind, StepRow
 from rules.orders import effective_at
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
-from schemas.directory import Directory
-from schemas.documents import read_document as read_yaml
 from schemas.time import SECOND, Instant
+from streams.ledger import first_listed
 from streams.store import STANDING, Transaction
 
 _TICKET_EVENTS = frozenset({"ticket.opened", "ticket.message", "ticket.status"})
@@ -92,7 +91,7 @@ def touchpoint_partners(
         row.partner_id: read_document(row.document)
         for row in tx.subjects_of_kind(Kind.TOUCHPOINTS, partner)
     }
-    listed = _first_listed(desk, tx)
+    listed = first_listed(tx, world_of(desk))
     for partner_id in sorted({*said, *listed}):
         if partner is not None and partner_id != partner:
             continue
@@ -102,21 +101,6 @@ def touchpoint_partners(
         since = min((*times, listed.get(partner_id, as_of)))
         if since <= as_of:
             yield partner_id, document, Instant(since)
-
-
-def _first_listed(desk: Desk, tx: Transaction) -> dict[str, Instant]:
-    """Partners of today's directory to when a version of it first named them."""
-    wanted = set(desk.knowledge.recipients.directory.partners)
-    found: dict[str, Instant] = {}
-    for version in tx.directories():
-        if wanted <= found.keys():
-            break
-        if not version.recorded_at:
-            continue  # of a replay, which does not know when anybody began to watch
-        partners = read_yaml(version.body, "directory", Directory).value.partners
-        for name in wanted & partners.keys():
-            found.setdefault(name, version.recorded_at)
-    return found
 
 
 def _case_clocks(
