@@ -185,7 +185,7 @@ class Clocks(Document):
     touchpoint_shift: Shift = Shift.BEFORE
     closure_list_at: Annotated[
         ClockField | None,
-        Field(description="Time of day of the list before a closure, for each owner; without, none."),
+        Field(description="When each owner gets the list before a closure; without it, never."),
     ] = None
     due_soon_after_closure: Annotated[
         SpanField, Field(description="The list before a weekend or holiday names what is due then.")

@@ -43,7 +43,6 @@ __all__ = [
     "WITH_CLOCKS",
     "Announcement",
     "Attached",
-    "Attached",
     "CaseCount",
     "Counter",
     "DeliveryRow",
