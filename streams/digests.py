@@ -20,7 +20,7 @@ from rules.digest.disputes import verdict_of
 from rules.digest.material import Counts, Material, Names, is_promise, paused_since
 from rules.digest.open_cases import age_name
 from rules.digest.period import Days
-from rules.digest.sheet import Question
+from rules.digest.sheet import Question, about
 from rules.ledger import Escalation, Instance
 from rules.world import World
 from schemas.policy import Metric
@@ -300,6 +300,7 @@ def _of_instance(m: Material, row: Instance) -> dict[str, Any]:
     paused = paused_since(row, m.until)
     return {
         "name": row.clock_id,
+        "about": about(row.subject),
         "partner": row.partner_id,
         "partner_tier": row.partner_tier,
         "metric": row.metric,

@@ -29,8 +29,8 @@ from schemas.time import Instant
 from streams.digests import Digests, Issued, PeriodError
 
 #: Columns of rows that are shown first, where they have them; the rest stands in `--json`.
-_FIRST = ("name", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked", "at",
-          "acknowledged", "stopped", "late_seconds", "counted_seconds", "role", "holder",
+_FIRST = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked",
+          "at", "acknowledged", "stopped", "late_seconds", "counted_seconds", "role", "holder",
           "excused_by", "actor", "summary", "question")  # fmt: skip
 #: Names of figures that a message lists.
 _NAMED = 12
@@ -43,7 +43,7 @@ _NAMED = 12
     "--format",
     "form",
     type=click.Choice(list(Format), case_sensitive=False),
-    default=Format.TERMINAL,
+    default=Format.TERMINAL.value,
     show_default=True,
     help="What to print.",
 )

@@ -2,9 +2,8 @@
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Sheet, columns, said, table, words
+from rules.digest.sheet import Sheet, about, columns, said, table, words
 from rules.ledger import Instance
-from rules.subjects import split_key
 from schemas.report import Cell, Section, Tone
 from schemas.time import local_text
 
@@ -39,7 +38,6 @@ def breach_section(m: Material, sheet: Sheet) -> Section:
 
 def _row(m: Material, row: Instance) -> tuple[Cell, ...]:
     assert row.falls_at is not None, "what is broken had a deadline"
-    kind, _, name = split_key(row.subject)
     open_still = row.stopped_at is None or row.stopped_at > m.until
     whose = words(row.role)
     if m.names.name_people and row.holder != row.role:
@@ -53,7 +51,7 @@ def _row(m: Material, row: Instance) -> tuple[Cell, ...]:
         said(m.names.partner(row.partner_id)),
         said(row.partner_tier),
         said(words(row.metric)),
-        said(f"{kind} {name}" if name else "touchpoints"),
+        said(about(row.subject)),
         said(local_text(row.falls_at, m.period.zone)),
         said(in_words(row.late_at(m.until)), Tone.BAD),
         said(whose),

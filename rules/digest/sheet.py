@@ -11,6 +11,7 @@ from typing import Any
 
 from rules.attainment import Attainment, Outcome
 from rules.deadlines import in_words
+from rules.subjects import split_key
 from schemas.report import Cell, Column, Figure, Table, Tone, Unit, Visibility
 from schemas.time import HOUR
 
@@ -198,6 +199,12 @@ def left_out(figure: Attainment) -> str:
 def many(n: int, one: str, more: str = "") -> str:
     """`1 case`, `3 cases`."""
     return f"{n:,} {one if n == 1 else more or one + 's'}"
+
+
+def about(subject: str) -> str:
+    """What a commitment is about, as people call it: `ticket T-17`."""
+    kind, _, name = split_key(subject)
+    return f"{kind} {name}" if name else "touchpoints"
 
 
 def words(name: str) -> str:
