@@ -22,6 +22,7 @@ from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
 from detente.documents import Knowledge
+from detente.report_content import stored_reports
 from notifiers.slack.notifier import BASE_URL
 from schemas.time import Instant
 from streams.slack import Decider, Inbound, Signatures, SocketMode, Web, routes
@@ -95,7 +96,16 @@ def listen_to_slack(
     store, knowledge = known.store, known.knowledge
     decider = Decider(store, take, knowledge.recipients, clock)
     talk = Web(session, bot, base_url=base_url, api_url=api_url)
-    inbound = Inbound(store, writer, decider, knowledge.house, knowledge.policy, clock, talk)
+    inbound = Inbound(
+        store,
+        writer,
+        decider,
+        knowledge.house,
+        knowledge.policy,
+        clock,
+        talk,
+        stored_reports(store),
+    )
     socket = SocketMode(session, token, inbound, random, api_url=api_url) if token else None
     pages = routes(inbound, Signatures(secret, clock)) if secret else []
     return SlackAtWork(inbound, socket, pages)

@@ -1,6 +1,6 @@
 """Slack inbound: buttons, modals and `/detente` become events, over Socket Mode or signed HTTP.
 
-inbound = Inbound(store, writer, Decider(...), house, policy, clock, Web(session, token))
+inbound = Inbound(store, writer, Decider(...), house, policy, clock, Web(session, token), reports)
 socket = SocketMode(session, app_token, inbound, Random())    # await socket.run()
 pages = routes(inbound, Signatures(signing_secret, clock))    # for aiohttp
 """

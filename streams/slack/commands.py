@@ -7,6 +7,7 @@ from notifiers.slack.mrkdwn import date, value
 from rules.decision import CaseRow, State
 from rules.policy import CompiledPolicy
 from rules.transitions import ACTIVE
+from schemas.report import ReportKind
 from schemas.time import Instant
 from streams.relay import House
 from streams.store import Transaction
@@ -17,10 +18,10 @@ USAGE = (
     "`/detente ack ID` acknowledges it\n"
     "`/detente comment ID TEXT` writes a note on it\n"
     "`/detente oncall PARTNER` says who is told about a partner\n"
-    "`/detente digest` shows the weekly digest\n"
+    "`/detente digest` shows the newest weekly digest, `/detente digest WEEK` another\n"
     "`/detente link` shows a code that links your account to a person"
 )
-NO_DIGEST = "There is no weekly digest yet: none has been made."
+NO_DIGEST = "There is no weekly digest yet: none has been issued."
 #: So many cases and steps are listed in one answer.
 MOST = 15
 #: Letters that are easily taken for digits, and are not used in the id of a case.
@@ -45,6 +46,24 @@ def parse(text: str) -> Parsed:
     verb, _, after = text.strip().partition(" ")
     about, _, rest = after.strip().partition(" ")
     return Parsed(verb.lower(), about, rest.strip())
+
+
+def find_digest(tx: Transaction, text: str) -> str:
+    """The week of the issued digest that was asked for: the newest if none. Raises NotFoundError.
+
+    Everybody who works here may read it: it names people only where the policy says so.
+    """
+    weeks = tx.issued_keys(str(ReportKind.DIGEST))
+    if not weeks:
+        raise NotFoundError(NO_DIGEST)
+    newest = max(weeks)
+    week = text.strip("`* ").upper() or newest
+    if week not in weeks:
+        raise NotFoundError(
+            f"No digest of {value(week, 100)} was issued; the newest is of {newest}. "
+            f"Write a week as {newest}."
+        )
+    return week
 
 
 def find_case(tx: Transaction, text: str) -> CaseRow:

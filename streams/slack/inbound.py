@@ -15,10 +15,12 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from notifiers.report_message import ReportName, Reports
 from notifiers.slack.blocks import Action
 from notifiers.slack.mrkdwn import value
 from rules.decision import CaseRow, State
 from rules.policy import CompiledPolicy
+from schemas.report import ReportKind
 from schemas.time import MINUTE, Instant
 from streams.relay import House
 from streams.slack import commands, people, showing
@@ -78,7 +80,9 @@ class Inbound:
         policy: CompiledPolicy,
         clock: Callable[[], Instant],
         web: "Web",
+        reports: Reports,
     ) -> None:
+        self._reports = reports
         self._store, self._writer, self._decider = store, writer, decider
         self._house, self._policy, self._clock, self._web = house, policy, clock, web
         self._running: set[asyncio.Task[None]] = set()
@@ -247,7 +251,7 @@ class Inbound:
                     named = f"{wanted.about} {wanted.rest}".strip()
                     await self._say(slash, commands.on_call(named, house, self._policy, now))
                 case "digest":
-                    await self._say(slash, [commands.NO_DIGEST])
+                    await self._show_digest(slash, wanted.about)
                 case "link":
                     await self._say(slash, [f"You are {value(house.name(person), 200)} already."])
                 case _:
@@ -281,6 +285,16 @@ class Inbound:
             return arguments
 
         await self._web.answer(slash.place, slash.account, await self._reading(look))
+
+    async def _show_digest(self, slash: Slash, asked: str) -> None:
+        week = await self._reading(lambda tx: commands.find_digest(tx, asked))
+        name = ReportName(str(ReportKind.DIGEST), week)
+        report = await asyncio.to_thread(self._reports, name)
+        if report is None:
+            raise NotFoundError(commands.NO_DIGEST)
+        more = _section([f"The whole of it: `detente digest --week {week}`"])
+        summary = {"text": f"SLA digest {week}", "blocks": [*report.messages[0], more]}
+        await self._web.answer(slash.place, slash.account, summary)
 
     # -- deciding and answering ----------------------------------------------------------------
 

@@ -24,8 +24,10 @@ from detente.settings import Settings
 from rules.decision import CaseRow, State, StepKind, StepRow
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
 from streams.store import OutboxStatus, Store, Transaction
+from streams.store.reports import IssuedReport
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, Terminal, placed, post, short
 from tests.fakes.slack import Message, SlackServer, validate_blocks, validate_view
+from tests.sample_reports import digest as sample_digest
 
 POLICY = """
 partner_tiers: [standard]
@@ -535,6 +537,23 @@ async def test_slash_commands(office: Office) -> None:
     assert "Name a partner" in await office.slash("oncall nobody")
     assert "/detente mine" in await office.slash("")
     assert "you want to say" in await office.slash(f"comment {case_id}")
+
+
+async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: Office) -> None:
+    sample = sample_digest()
+    for week in ("2026-W45", "2026-W46"):
+        period = sample.period.model_copy(update={"key": week, "label": week})
+        body = sample.model_copy(update={"period": period}).model_dump_json().encode()
+        with office.store.transaction() as tx:
+            tx.issue_report(IssuedReport("digest", week, "", 1, Instant(MONDAY), "0", body, b""))
+    assert "2026-W46" in await office.slash("digest")
+    assert sample.summary[0].text in await office.slash("digest", "U0DAVID")
+    shown = await office.slash("digest 2026-w45")
+    assert "2026-W45" in shown
+    assert "2026-W46" not in shown
+    assert "No digest of 2026-W01 was issued; the newest is of 2026-W46" in (
+        await office.slash("digest 2026-W01")
+    )
 
 
 # --- Socket Mode ----------------------------------------------------------------------------------
