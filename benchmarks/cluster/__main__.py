@@ -189,9 +189,9 @@ def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
         if "three" in rates:
             yield Line("three workers / one", f"{rates['three'] / worker:.2f}")
     if f := found.get("live"):
-        yield Line(f"time to a case at {f['per_s']:,} events/s, p50", f"{f['p50_ms']:.0f} ms")
+        yield Line(f"time to a case at {f['per_s']:,.0f} events/s, p50", f"{f['p50_ms']:.0f} ms")
         yield Line("  p99", f"{f['p99_ms']:.0f} ms")
-        yield Line("  cases seen of those opened", f"{f['seen']:,} of {f['opened']:,}")
+        yield Line("  cases seen of those opened", f"{f['seen']:,.0f} of {f['opened']:,.0f}")
 
 
 if __name__ == "__main__":
