@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from rules.attainment import OUTCOMES, Outcome
 from rules.clocks import dues
-from rules.clocks.clock import Clock, ClockState
+from rules.clocks.clock import Clock, ClockState, Downgrade
 from rules.clocks.judging import SETTLED
 from rules.clocks.subject_clocks import clocks_of
 from rules.clocks.touchpoint_clocks import sessions_said
@@ -110,6 +110,7 @@ class Instance:
     excuse_note: str | None
     excused_by_holder: bool
     pauses: tuple[Pause, ...] = ()
+    downgrades: tuple[Downgrade, ...] = ()
 
     @property
     def clock_id(self) -> str:
@@ -247,6 +248,7 @@ def _instance(clock: Clock, world: World) -> Instance:
         None if excuse is None else excuse.note,
         excuse is not None and excuse.by_holder,
         tuple(_pauses(clock)),
+        clock.downgrades,
     )
 
 

@@ -194,6 +194,7 @@ class Digests:
             breaches=tx.latest_breaches(begin, until - running, _LISTED),
             excuses=tx.excuses_by_actor(begin, until),
             pauses=tx.pauses_by_actor(begin, until),
+            downgrades=tx.downgrades_by_actor(begin, until),
             spent={metric: tx.spent(metric, begin, until) for metric in _DURATIONS},
             going_on={metric: tx.not_stopped(metric, until) for metric in _DURATIONS},
             escalations=[e for e in lasting if e.asked_at > begin],
@@ -242,7 +243,7 @@ def _counts(tx: Transaction, period: Days, as_of: Instant) -> Counts:
 
 _KINDS = (
     "instances", "paused", "stopped", "going on", "escalations", "lasting", "steps", "pauses",
-    "asked",
+    "downgrades", "asked",
 )  # fmt: skip
 
 
@@ -276,6 +277,17 @@ def _rows(tx: Transaction, m: Material, kind: str) -> Iterator[Mapping[str, Any]
                     "from": iso(stop.started_at),
                     "until": _moment(stop.ended_at),
                     "not_counted_seconds": stop.counted // 1_000_000,
+                }
+        case "downgrades":
+            for row, word in tx.downgrades_between(begin, until):
+                yield {
+                    "name": f"{row.clock_id} {iso(word.at)}",
+                    "partner": row.partner_id,
+                    "metric": row.metric,
+                    "actor": word.actor,
+                    "at": iso(word.at),
+                    "promised": row.promised,
+                    "outcome": str(row.outcome_at(until + 1)),
                 }
         case "escalations":
             yield from (_of_escalation(m, e) for e in m.escalations)

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from rules.attainment import Attainment, Outcome
 from rules.digest.material import Counts, Material, attained, is_promise
 from rules.digest.sheet import (
+    LISTED,
     Question,
     Sheet,
     cell,
@@ -16,14 +17,13 @@ from rules.digest.sheet import (
     share,
     shown_share,
     table,
+    unlisted,
     words,
 )
 from rules.ledger import Instance
 from schemas.policy import Metric
 from schemas.report import Chart, ChartKind, Figure, Section, Series, Table, Unit
 
-#: How many partners the table shows; all have a figure.
-LISTED = 15
 _DUE = [str(Outcome.MET), str(Outcome.BREACHED)]
 _ORDER = {str(metric): n for n, metric in enumerate(Metric)}
 
@@ -223,7 +223,6 @@ def _by_partner(promises: _Promises, sheet: Sheet) -> Table:
                 said(left_out(figure)),
             )
         )
-    more = len(rows) - LISTED
     return table(
         "Most broken first",
         columns(
@@ -232,7 +231,7 @@ def _by_partner(promises: _Promises, sheet: Sheet) -> Table:
         ),
         rows[:LISTED],
         "No promise to a partner fell due.",
-        f"{more:,} more partners are not listed; each has a figure of its own." if more > 0 else "",
+        unlisted(len(rows) - LISTED, "partner"),
     )  # fmt: skip
 
 

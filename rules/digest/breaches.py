@@ -2,7 +2,7 @@
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Sheet, about, columns, said, table, words
+from rules.digest.sheet import Sheet, about, behind_figure, columns, said, table, words
 from rules.ledger import Instance
 from schemas.report import Cell, Section, Tone
 from schemas.time import local_text
@@ -15,10 +15,8 @@ def breach_section(m: Material, sheet: Sheet) -> Section:
     """Promises to partners that were broken, the longest overdue first."""
     broken = sheet.figures["breaches/all"].n or 0
     rows = [_row(m, row) for row in m.breaches[:LISTED]]
-    more = broken - len(rows)
     note = "Late until it was kept, or until the end of the period if it was open then."
-    if more > 0:
-        note += f" {more:,} more are behind the figure breaches/all."
+    note = f"{note} {behind_figure(broken - len(rows), 'breaches/all')}".rstrip()
     return Section(
         id="breaches",
         title="Broken promises",

@@ -8,7 +8,7 @@ from rules.decision import Kind
 from rules.digest.disputes import undecided
 from rules.digest.material import Material, paused_since
 from rules.digest.open_cases import open_at_end
-from rules.digest.sheet import Question, Sheet, columns, said, table, words
+from rules.digest.sheet import Question, Sheet, behind_figure, columns, said, table, words
 from schemas.report import Section, Tone
 from schemas.time import DAY
 
@@ -104,7 +104,7 @@ def decision_section(m: Material, sheet: Sheet) -> Section:
                     for a in listed
                 ],
                 "Nothing waits for a decision.",
-                f"{more:,} more are behind the figure decisions/all." if more else "",
+                behind_figure(more, "decisions/all"),
             ),
         ),
     )

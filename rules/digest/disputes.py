@@ -4,7 +4,7 @@ from collections import Counter
 
 from rules.decision import StepKind, StepRow
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, columns, said, table
+from rules.digest.sheet import LISTED, Question, Sheet, columns, said, table
 from schemas.report import Section, Tone, Visibility
 from schemas.time import local_text
 
@@ -74,6 +74,9 @@ def dispute_section(m: Material, sheet: Sheet) -> Section:
             visibility=Visibility.CONFIDENTIAL,
         ),
     ]  # fmt: skip
+    # What nobody has decided first, the oldest on top; then what happened last.
+    listed = [step for step in waiting if step.at > m.period.begin]
+    listed += [step for step in reversed(within) if step not in waiting]
     rows = [
         (
             said(local_text(step.at, m.period.zone)),
@@ -82,8 +85,9 @@ def dispute_section(m: Material, sheet: Sheet) -> Section:
             said("raised" if step.kind is StepKind.DISPUTED else f"decided: {verdict_of(step)}"),
             said(m.names.person(step.actor)),
         )
-        for step in within
+        for step in listed[:LISTED]
     ]
+    more = len(listed) - LISTED
     return Section(
         id="disputes",
         title="Disputes",
@@ -94,6 +98,9 @@ def dispute_section(m: Material, sheet: Sheet) -> Section:
                 columns("when", "partner", "case", "what", "by"),
                 rows,
                 "No case was disputed, and no dispute was decided.",
+                f"{more:,} more stood in this period; the figures above lead to all of them."
+                if more > 0
+                else "",
                 visibility=Visibility.CONFIDENTIAL,
             ),
         ),

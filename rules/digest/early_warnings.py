@@ -14,7 +14,7 @@ from math import comb, sqrt
 
 from rules.attainment import Attainment
 from rules.digest.material import Counts, Material, is_promise
-from rules.digest.sheet import Question, Sheet, columns, said, shown_share, table
+from rules.digest.sheet import LISTED, Question, Sheet, columns, said, shown_share, table, unlisted
 from schemas.report import Figure, Section, Tone, Unit
 
 #: Commitments that must have been due on either side of the comparison.
@@ -154,6 +154,7 @@ def early_warning_section(m: Material, sheet: Sheet) -> Section:
                 said("  ".join(map(str, trend.opened))),
             )
         )
+    more = len(rows) - LISTED
     return Section(
         id="early-warnings",
         title="Early warnings",
@@ -161,9 +162,9 @@ def early_warning_section(m: Material, sheet: Sheet) -> Section:
             table(
                 "Partners that trend the wrong way",
                 columns("partner", "what", "kept, %", "due", "cases opened"),
-                rows,
+                rows[:LISTED],
                 "No partner trends the wrong way by more than chance explains.",
-                f"Five periods, the oldest first. {RULE}",
+                f"Five periods, the oldest first. {RULE} {unlisted(more, 'partner')}".rstrip(),
             ),
         ),
     )

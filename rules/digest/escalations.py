@@ -6,7 +6,7 @@ from rules.attainment import Outcome, quantile
 from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE
 from rules.deadlines import in_words
 from rules.digest.material import Material, attained
-from rules.digest.sheet import Question, Sheet, cell, columns, said, table
+from rules.digest.sheet import LISTED, Question, Sheet, cell, columns, said, table, unlisted
 from rules.ledger import Escalation
 from schemas.report import Cell, Section, Table, Visibility
 
@@ -150,8 +150,9 @@ def _by_rule(m: Material, sheet: Sheet, asked: list[Escalation]) -> Table:
             "rule", "tier", "asked", "from below", "for want of an answer", "longest unanswered",
             numbers=("asked", "from below", "for want of an answer"),
         ),
-        rows,
+        rows[:LISTED],
         "No rule asked a tier.",
+        unlisted(len(rows) - LISTED, "line"),
     )  # fmt: skip
 
 

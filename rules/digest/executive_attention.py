@@ -6,7 +6,7 @@ from typing import Any
 from rules.clocks.ladder_clocks import ACKNOWLEDGE
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, columns, said, table, words
+from rules.digest.sheet import LISTED, Question, Sheet, behind_figure, columns, said, table, words
 from rules.ledger import Escalation
 from schemas.report import Section, Tone, Unit, Visibility
 
@@ -63,6 +63,8 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
             visibility=Visibility.CONFIDENTIAL,
         ),
     )
+    # What still needs somebody first, then what held their attention longest.
+    held.sort(key=lambda e: (_answered(m, e), -_within(m, e), e.asked_at, e.case_id))
     rows = [
         (
             said(m.names.partner(e.partner_id)),
@@ -70,9 +72,9 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
             said(words(e.rule)),
             said(_came(e)),
             said(in_words(_within(m, e))),
-            said("acknowledged" if e.acknowledged_at is not None else "not acknowledged"),
+            said("acknowledged" if _answered(m, e) else "not acknowledged"),
         )
-        for e in sorted(held, key=lambda e: (-_within(m, e), e.case_id))
+        for e in held[:LISTED]
     ]
     return Section(
         id="executive-attention",
@@ -84,10 +86,15 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
                 columns("partner", "case", "rule", "came by", "stood there", "answer"),
                 rows,
                 f"No case stood at {top}.",
+                behind_figure(len(held) - LISTED, "executive/cases"),
                 visibility=Visibility.CONFIDENTIAL,
             ),
         ),
     )
+
+
+def _answered(m: Material, e: Escalation) -> bool:
+    return e.acknowledged_at is not None and e.acknowledged_at <= m.until
 
 
 def _came(e: Escalation) -> str:

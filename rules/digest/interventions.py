@@ -1,11 +1,11 @@
-"""Interventions: pauses, excuses and downgrades, by who did them. They take time and breaches out
-of the figures, so an auditor looks here first."""
+"""Interventions: pauses, excuses and what was lowered, by who did it. They take time and breaches
+out of the figures, so an auditor looks here first."""
 
 from collections import Counter
 
 from rules.attainment import Outcome
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, cell, columns, hours, said, table
+from rules.digest.sheet import LISTED, Question, Sheet, cell, columns, hours, said, table, unlisted
 from schemas.report import Cell, Figure, Section, Tone, Visibility
 
 
@@ -13,7 +13,16 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
     """Pauses, excuses and downgrades by actor, and who approved excuses of their own."""
     down = Counter(step.actor or "" for step in m.deescalations)
     rows = []
-    for actor in sorted({*m.pauses, *m.excuses, *down}):
+    # First whoever took most out of the figures: breaches, then urgency, then time.
+    weights = {
+        actor: (
+            *m.excuses.get(actor, (0, 0))[::-1],
+            m.downgrades.get(actor, 0) + down[actor],
+            m.pauses.get(actor, (0, 0))[1],
+        )
+        for actor in sorted({*m.pauses, *m.excuses, *m.downgrades, *down})
+    }
+    for actor in sorted(weights, key=weights.__getitem__, reverse=True):
         n, paused = m.pauses.get(actor, (0, 0))
         excuses, own = m.excuses.get(actor, (0, 0))
         who = m.names.person(actor)
@@ -31,7 +40,12 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 ),
             ),
             (
-                "downgrades", down[actor], "steps",
+                "downgrades", m.downgrades.get(actor, 0), "commitments",
+                "Commitments that this one's word on severity or category eased while they ran.",
+                Question("downgrades", {"actor": [actor]}),
+            ),
+            (
+                "moved-down", down[actor], "steps",
                 "Cases that this person moved down to a lower tier in the period.",
                 Question("steps", {"kind": ["deescalated"], "actor": [actor]}),
             ),
@@ -39,7 +53,7 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
         put = {
             what: sheet.count(
                 f"{what}/{actor or 'nobody'}",
-                f"{what} by {who}",
+                f"{what.replace('-', ' ')} by {who}",
                 count,
                 counts,
                 definition,
@@ -57,8 +71,10 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 _shown(put.get("excuses")),
                 said(own, Tone.WATCH if own else Tone.PLAIN),
                 _shown(put.get("downgrades")),
+                _shown(put.get("moved-down")),
             )
         )
+    rest = unlisted(len(rows) - LISTED, "person or feed", "people and feeds")
     return Section(
         id="interventions",
         title="Pauses, excuses and downgrades",
@@ -67,15 +83,16 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 "By who did it",
                 columns(
                     "who", "pauses", "time not counted", "excuses approved", "of their own",
-                    "downgrades",
+                    "downgrades", "cases moved down",
                     numbers=("pauses", "time not counted", "excuses approved", "of their own",
-                             "downgrades"),
+                             "downgrades", "cases moved down"),
                 ),
-                rows,
-                "Nobody paused, excused or downgraded anything.",
+                rows[:LISTED],
+                "Nobody paused, excused, downgraded or moved down anything.",
                 "Time not counted is business time where the commitment is; of a pause without an "
                 "end yet, none is counted here. Of their own: whoever approved the excuse held the "
-                "commitment.",
+                "commitment. Downgrades: commitments that lost urgency by a change of severity or "
+                f"category. Cases moved down: to a lower tier. {rest}".rstrip(),
                 Visibility.CONFIDENTIAL,
             ),
         ),

@@ -71,6 +71,8 @@ class Material:
     """Approver to (commitments of the period excused, of those that they held themselves)."""
     pauses: Mapping[str, tuple[int, int]]
     """Actor to (pauses set in the period, microseconds that did not count)."""
+    downgrades: Mapping[str, int]
+    """Actor to how many promises a word on severity or category gave more time in the period."""
     spent: Mapping[str, Mapping[tuple[str, str], Sequence[int]]]
     """Metric to (partner tier, escalation tier) to the microseconds, sorted, of what was done."""
     going_on: Mapping[str, Mapping[tuple[str, str], tuple[int, int]]]

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, cell, columns, said, table, words
+from rules.digest.sheet import Question, Sheet, behind_figure, cell, columns, said, table, words
 from rules.ledger import Escalation
 from schemas.report import Chart, ChartKind, Section, Series, Tone, Unit
 from schemas.time import DAY
@@ -122,6 +122,7 @@ def open_cases_section(m: Material, sheet: Sheet) -> Section:
                 columns("partner", "case", "rule", "tier", "age", "acknowledged"),
                 listed,
                 "No case was open when the period ended.",
+                behind_figure(len(found) - _OLDEST, "open-cases/all"),
             ),
         ),
     )

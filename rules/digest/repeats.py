@@ -5,13 +5,24 @@ from collections import Counter
 from rules.decision import Kind
 from rules.digest.material import Material
 from rules.digest.open_cases import open_at_end
-from rules.digest.sheet import Question, Sheet, cell, columns, said, table, words
+from rules.digest.sheet import (
+    LISTED,
+    Question,
+    Sheet,
+    behind_figure,
+    cell,
+    columns,
+    said,
+    table,
+    unlisted,
+    words,
+)
 from rules.patterns import read_pattern_key
 from schemas.report import Section, Table, Tone
 
 #: So many cases of one rule with one partner, over all periods shown, are a repetition.
 OFTEN = 3
-_LISTED = 15
+_PAIRS = "pairs of a partner and a rule"
 
 
 def repeat_section(m: Material, sheet: Sheet) -> Section:
@@ -25,7 +36,7 @@ def repeat_section(m: Material, sheet: Sheet) -> Section:
         key=lambda item: (-item[1], item[0]),
     )
     rows = []
-    for (partner_id, rule), n in repeated[:_LISTED]:
+    for (partner_id, rule), n in repeated:
         put = sheet.count(
             f"repeats/{partner_id}/{rule or 'by hand'}",
             f"{m.names.partner(partner_id)}, {words(rule or 'by hand')}",
@@ -42,6 +53,8 @@ def repeat_section(m: Material, sheet: Sheet) -> Section:
         rows.append(
             (said(m.names.partner(partner_id)), said(rule or "by hand"), cell(put), said(n))
         )
+    note = f"{OFTEN} or more cases over this period and the four before, one of them in this. "
+    note += unlisted(len(rows) - LISTED, "pair of a partner and a rule", _PAIRS)
     return Section(
         id="repeats",
         title="Repeat conflicts and patterns",
@@ -52,9 +65,9 @@ def repeat_section(m: Material, sheet: Sheet) -> Section:
                     "partner", "rule", "opened", "with the four before",
                     numbers=("opened", "with the four before"),
                 ),
-                rows,
+                rows[:LISTED],
                 "No rule opened several cases for one partner.",
-                f"{OFTEN} or more cases over this period and the four before, one of them in this.",
+                note.rstrip(),
             ),
             _patterns(m, sheet),
         ),
@@ -102,10 +115,11 @@ def _patterns(m: Material, sheet: Sheet) -> Table:
                 said(e.case_id),
             )
         )
+    rest = behind_figure(len(rows) - LISTED, "patterns/open")
     return table(
         "Patterns",
         columns("partner", "what repeats", "rule", "tier", "since", "case"),
-        rows,
+        rows[:LISTED],
         "No pattern stands.",
-        f"{opened.shown} found in this period.",
+        f"{opened.shown} found in this period. {rest}".rstrip(),
     )

@@ -15,6 +15,8 @@ from rules.subjects import split_key
 from schemas.report import Cell, Column, Figure, Table, Tone, Unit, Visibility
 from schemas.time import HOUR
 
+#: How many rows of a table a digest shows where nothing else is said: it is read in two minutes.
+LISTED = 15
 _TENTH = Decimal("0.1")
 
 
@@ -182,6 +184,20 @@ def table(
         note=note,
         visibility=visibility,
     )
+
+
+def behind_figure(n: int, figure: str) -> str:
+    """What a table says that leaves rows out: `3 more are behind the figure decisions/all.`"""
+    return f"{n:,} more {'is' if n == 1 else 'are'} behind the figure {figure}." if n > 0 else ""
+
+
+def unlisted(n: int, one: str, more: str = "") -> str:
+    """The same where each row has figures of its own."""
+    if n <= 0:
+        return ""
+    which = many(n, f"more {one}", f"more {more or one + 's'}")
+    ends = "is not listed; it has" if n == 1 else "are not listed; each has"
+    return f"{which} {ends} a figure of its own."
 
 
 def left_out(figure: Attainment) -> str:

@@ -5,7 +5,7 @@ subjects have changed; nobody who decides waits for a report.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-from rules.clocks.clock import US
+from rules.clocks.clock import US, Downgrade
 from rules.decision import Kind, StepKind, StepRow, SubjectRow
 from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
 from rules.subjects import subject_key
@@ -38,6 +38,7 @@ from streams.store.tables import (
     daily,
     daily_events,
     daily_open,
+    downgrade,
     escalation,
     instance,
     kept,
@@ -79,7 +80,7 @@ _LATE = text("entered IN ('open', 'breached')")
 _EXCUSED = text("entered = 'excused'")
 #: Kinds of subject that have clocks of their own, with or without a case.
 _WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
-_LEDGER = (instance, pause, escalation, daily, daily_open, unposted)
+_LEDGER = (instance, pause, downgrade, escalation, daily, daily_open, unposted)
 
 
 class LedgerQueries(Queries):
@@ -186,6 +187,7 @@ class LedgerQueries(Queries):
         old = [dict(zip(_NAME, row_name(row), strict=True)) for row in gone]
         for table, names in (
             (pause, old),
+            (downgrade, old),
             (instance, [row for row in old if tuple(row.values()) not in kept]),
         ):
             if names:
@@ -196,14 +198,9 @@ class LedgerQueries(Queries):
             marks = ", ".join(["%s" if self.is_postgres else "?"] * len(_COLUMNS))
             statement = f"{_UPSERT[0]}{marks}{_UPSERT[1]}"
             self.connection.exec_driver_sql(statement, [_values(row) for row in come])
-        self.insert_new(
-            pause,
-            [
-                dict(zip(_NAME, row_name(row), strict=True)) | {"n": n} | values(stop)
-                for row in come
-                for n, stop in enumerate(row.pauses)
-            ],
-        )
+        self.insert_new(pause, [named for row in come for named in _parts(row, row.pauses)])
+        lowered = [named for row in come for named in _parts(row, row.downgrades)]
+        self.insert_new(downgrade, lowered)
 
     def _replace_escalations(self, postings: Mapping[str, Posting]) -> None:
         c = escalation.c
@@ -343,6 +340,13 @@ class LedgerQueries(Queries):
             (row, stop) for row in found for stop in row.pauses if after < stop.started_at <= until
         ]
 
+    def downgrades_between(self, after: int, until: int) -> list[tuple[Instance, Downgrade]]:
+        """Downgrades of a period, with what they gave more time."""
+        d = downgrade.c
+        query = select(d.subject).where(d.at > after, d.at <= until).distinct()
+        found = self.instances_of(set(self.connection.execute(query).scalars()))
+        return [(row, word) for row in found for word in row.downgrades if after < word.at <= until]
+
     def open_at(self, at: int) -> list[Instance]:
         """Instances that were open at an instant: neither over nor late."""
         c = instance.c
@@ -358,6 +362,7 @@ class LedgerQueries(Queries):
         query = select(instance).where(*where).order_by(*ordered).limit(limit)
         found = [_instance(row) for row in self.connection.execute(query).mappings()]
         pauses: dict[tuple[str, str, str], list[Pause]] = {}
+        lowered: dict[tuple[str, str, str], list[Downgrade]] = {}
         for piece in chunks(row.subject for row in found):
             p = pause.c
             stops = select(pause).where(p.subject.in_(piece)).order_by(p.subject, p.n)
@@ -365,9 +370,22 @@ class LedgerQueries(Queries):
                 pauses.setdefault((row.subject, row.metric, row.cycle), []).append(
                     Pause(row.started_at, row.ended_at, row.reason, row.actor, row.counted)
                 )
-        if not pauses:
+            d = downgrade.c
+            words = select(downgrade).where(d.subject.in_(piece)).order_by(d.subject, d.n)
+            for row in self.connection.execute(words):
+                lowered.setdefault((row.subject, row.metric, row.cycle), []).append(
+                    Downgrade(row.at, row.actor)
+                )
+        if not pauses and not lowered:
             return found
-        return [replace(row, pauses=tuple(pauses.get(row_name(row), ()))) for row in found]
+        return [
+            replace(
+                row,
+                pauses=tuple(pauses.get(row_name(row), ())),
+                downgrades=tuple(lowered.get(row_name(row), ())),
+            )
+            for row in found
+        ]
 
     def escalations_lasting(self, after: int, until: int) -> list[Escalation]:
         """Escalations that lasted at some time after `after`, up to `until`, the oldest first."""
@@ -494,6 +512,12 @@ class LedgerQueries(Queries):
         )
         return {actor: (n, int(counted)) for actor, n, counted in self.connection.execute(query)}
 
+    def downgrades_by_actor(self, after: int, until: int) -> dict[str, int]:
+        """Who said something that gave promises more time to how many promises, in a period."""
+        d = downgrade.c
+        query = select(d.actor, func.count()).where(d.at > after, d.at <= until).group_by(d.actor)
+        return {row[0]: row[1] for row in self.connection.execute(query)}
+
     def events_of_days(self, first: date, last: date) -> dict[tuple[str, str], int]:
         """(type, source) to how many events bear a day between two."""
         c = daily_events.c
@@ -517,6 +541,12 @@ def _instance(row: RowMapping) -> Instance:
 def _values(row: Instance) -> tuple[Any, ...]:
     fields = {"entered": str(row.entered), "excuse_note": kept(row.excuse_note)}
     return tuple(fields[name] if name in fields else getattr(row, name) for name in _COLUMNS)
+
+
+def _parts(row: Instance, parts: Iterable[Pause | Downgrade]) -> Iterator[dict[str, Any]]:
+    """What belongs to an instance, as rows that name it."""
+    for n, part in enumerate(parts):
+        yield dict(zip(_NAME, row_name(row), strict=True)) | {"n": n} | values(part)
 
 
 def _delete_by_name(table: Table) -> Any:

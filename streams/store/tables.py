@@ -463,6 +463,18 @@ pause = Table(
     Index("pause_ended", "ended_at", "started_at"),
 )
 
+downgrade = Table(
+    "downgrade",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("cycle", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Index("downgrade_at", "at", "actor"),
+)
+
 escalation = Table(
     "escalation",
     metadata,

@@ -41,6 +41,7 @@ ladders:
 partner_tiers: [strategic, standard]
 commitments:
   strategic: {first_response: 2h, next_response: 4h, resolution: 3d,
+              overrides: [{when: {severity: high}, resolution: 2d}],
               touchpoints: [{kind: check_in, every: 1w}]}
   standard: {first_response: 1d}
 calendars:
@@ -479,8 +480,8 @@ def test_a_ledger_that_is_made_anew_says_the_same(office: Office) -> None:
 
 def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) -> None:
     office.at("2026-11-03T09:00:00")
-    for name in ("T-1", "T-2"):
-        office.ticket(name)
+    office.ticket("T-1", severity="high")
+    office.ticket("T-2")
     office.at("2026-11-03T11:00:01")  # both are late: two cases at management
     case = ticket_case("T-1")
     office.say("case.acknowledged", case_id=case, actor="claire", bulk=True)
@@ -488,6 +489,7 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     office.say("case.disputed", case_id=ticket_case("T-2"), actor="anna", evidence="mail")
     office.at("2026-11-03T12:00:00")
     office.say("ticket.status", ticket_id="T-2", status="waiting_on_partner")
+    office.say("ticket.status", ticket_id="T-1", status="open", severity="low", actor="anna")
     office.at("2026-11-04T10:00:00")
     office.say("case.dispute_decided", case_id=ticket_case("T-2"), actor="david", verdict="upheld")
     office.at("2026-11-13T10:00:00")
@@ -496,17 +498,25 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     report = office.report("--week", "2026-W45")
     shown = {
         name: figure(report, name)[0]
-        for name in ("acknowledged-in-bulk/all", "downgrades/claire", "pauses//helpdesk",
+        for name in ("acknowledged-in-bulk/all", "downgrades/anna", "moved-down/claire",
+                     "pauses//helpdesk",
                      "disputes/opened", "disputes/upheld", "disputes/undecided")
     }  # fmt: skip
     assert shown == {
         "acknowledged-in-bulk/all": "1",
-        "downgrades/claire": "1",
+        "downgrades/anna": "1",
+        "moved-down/claire": "1",
         "pauses//helpdesk": "1",
         "disputes/opened": "1",
         "disputes/upheld": "1",
         "disputes/undecided": "0",
     }
+    [lowered] = office.rows("downgrades/anna", "--week", "2026-W45")
+    assert (lowered["name"], lowered["metric"], lowered["actor"], lowered["at"]) == (
+        f"{case}/resolution/1 2026-11-03T11:00:00Z", "resolution", "anna", "2026-11-03T11:00:00Z",
+    )  # fmt: skip
+    [moved] = office.rows("moved-down/claire", "--week", "2026-W45")
+    assert (moved["case"], moved["kind"]) == (case, "deescalated")
     assert "Anna Lindner" not in report.model_dump_json()  # people only where the policy says so
     later = office.report("--week", "2026-W46")
     assert figure(later, "disputes/undecided")[0] == "1"

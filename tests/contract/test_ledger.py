@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from rules.attainment import Outcome, rows_in
-from rules.clocks.clock import Clock
+from rules.clocks.clock import Clock, Downgrade
 from rules.clocks.subject_clocks import clocks_of
 from rules.digest.period import week_at
 from rules.ledger import Entered
 from rules.subjects import read_document
 from rules.world import World
-from schemas.time import DAY, Instant
+from schemas.time import DAY, MINUTE, Instant
 from streams.ledger import Ledger
 from streams.records import RawRecord
 from streams.replay import Replay
 from streams.store import Store
 from streams.store.ledger import row_name
-from streams.store.tables import daily, daily_open, escalation, instance, setting
+from streams.store.tables import daily, daily_open, downgrade, escalation, instance, setting
 from tests.properties.histories import END, START, Said, make_world, ticket_news, trades
 from tests.properties.histories import compiled as policy
 
@@ -36,7 +36,10 @@ PROMISED = {
         "first_response": "2bh", "next_response": "4bh", "resolution": "3bd",
         "status_update": "1bd", "touchpoints": [{"kind": "call", "every": "1w"}],
     },
-    "growth": {"first_response": "12h", "resolution": "48h"},
+    "growth": {
+        "first_response": "12h", "resolution": "48h",
+        "overrides": [{"when": {"severity": "high"}, "resolution": "8h"}],
+    },
     "standard": {"first_response": "1bd", "next_response": "18h"},
 }  # fmt: skip
 
@@ -56,6 +59,7 @@ def contents(store: Store) -> dict[str, Any]:
         keys = set(connection.execute(select(instance.c.subject)).scalars())
         found = {
             "instances": tx.instances_of(keys),
+            "downgrades": sorted(map(tuple, connection.execute(select(downgrade)))),
             "escalations": [tuple(r) for r in connection.execute(
                 select(escalation).order_by(escalation.c.subject, escalation.c.n))],
         }  # fmt: skip
@@ -208,6 +212,40 @@ def test_figures_of_days_are_those_of_the_rows(store: Store) -> None:
         assert sum(n for n, _ in going_on.values()) == len(tx.going_on("resolution", week.end))
         actors = tx.pauses_by_actor(week.begin, week.end)
         assert sum(n for n, _ in actors.values()) == len(tx.pauses_between(week.begin, week.end))
+
+
+def test_who_gave_promises_more_time_stands_beside_them(store: Store) -> None:
+    house = world()
+    about = {"partner_id": "B", "ticket_id": "T1"}
+    said = [
+        Said("ticket.opened", START, {**about, "category": "quality", "severity": "high"}, id="o"),
+        *(
+            Said(
+                "ticket.status",
+                START + n * MINUTE,
+                {**about, "status": "open", "severity": severity, "actor": actor},
+                id=f"s{n}",
+            )
+            for n, (severity, actor) in enumerate((("low", "olaf"), ("high", "vera")), 1)
+        ),
+    ]
+    replay = Replay(store, house.policies, house.recipients, tell=False)
+    replay.run(map(record, said), Instant(START + DAY))
+    ledger = Ledger(store, house)
+    drain(ledger, START + DAY)
+    with store.reading() as tx:
+        [(promise, lowered)] = tx.downgrades_between(START, START + MINUTE)
+        assert (promise.metric, lowered) == ("resolution", Downgrade(START + MINUTE, "olaf"))
+        assert promise.outcome_at(START + DAY) is Outcome.BREACHED
+        # The word of that instant counts; one of the next period does not.
+        assert tx.downgrades_by_actor(START, START + MINUTE) == {"olaf": 1}
+        assert tx.downgrades_by_actor(START + MINUTE, START + DAY) == {}
+    # Later truth: it had never been high. Nobody lowered anything.
+    never = {**about, "status": "open", "severity": "low"}
+    replay.run([record(Said("ticket.status", START, never, id="z"))], Instant(START + DAY))
+    drain(ledger, START + DAY)
+    with store.reading() as tx:
+        assert tx.downgrades_by_actor(0, END) == {}
 
 
 def test_months_stand_for_their_days(store: Store) -> None:

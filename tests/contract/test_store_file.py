@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -88,6 +89,26 @@ def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None
         Store.open(url(file), create=False)
     with Store.open(url(file), create=False, migrate=True) as store:
         assert store.schema_version() == NEWEST
+
+
+def test_what_was_posted_of_tickets_before_downgrades_were_counted_is_posted_again(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "store.db"
+    engine = create_engine(url(file))
+    try:
+        with engine.begin() as connection:
+            config = schema._config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0006")
+    finally:
+        engine.dispose()
+    subject = "INSERT INTO subject (key, kind, partner_id, document, version, has_case) VALUES "
+    run(file, *(f"{subject} ('{kind}:acme:1', '{kind}', 'acme', x'', 1, 0)"
+                for kind in ("order", "ticket", "touchpoints")),
+        "INSERT INTO unposted VALUES ('ticket:acme:1', 77)")  # fmt: skip
+    migrate(url(file))
+    assert run(file, "SELECT key, due FROM unposted") == [("ticket:acme:1", 0)]
 
 
 def test_a_schema_from_the_future_is_refused_and_left_alone(tmp_path: Path) -> None:

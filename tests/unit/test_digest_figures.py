@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.attainment import Attainment
+from rules.decision import StepKind, StepRow
 from rules.digest.digest import digest
 from rules.digest.early_warnings import count_rises, share_falls, trends
 from rules.digest.material import Counts, Material, Names
 from rules.digest.period import read_period
 from rules.ledger import Entered, Escalation, Instance
+from rules.patterns import pattern_key
 from schemas.report import Report
-from schemas.time import DAY, HOUR
+from schemas.time import DAY, HOUR, Instant
 
 WEEK = read_period("2026-W47", ZoneInfo("Europe/Berlin"))
 
@@ -46,7 +48,16 @@ def material(**parts: Any) -> Material:
     empty = ("paused", "breaches", "escalations", "lasting", "disputes", "deescalations")
     nothing |= dict.fromkeys(empty, ())
     nothing |= {
-        name: {} for name in ("pauses", "excuses", "spent", "going_on", "partner_of_case", "events")
+        name: {}
+        for name in (
+            "pauses",
+            "excuses",
+            "downgrades",
+            "spent",
+            "going_on",
+            "partner_of_case",
+            "events",
+        )
     }
     return Material(**nothing | parts)
 
@@ -129,6 +140,79 @@ def test_executive_time_is_that_within_the_week_and_what_a_silent_tier_caused_is
         "executive/avoidable-cases": 1,
         "executive/avoidable-time": 7 * 24,
     }
+
+
+def listed(made: Report, section: str, title: str) -> tuple[list[tuple[str, ...]], str]:
+    """The rows of a table, and its note."""
+    [found] = [
+        table for s in made.sections if s.id == section for table in s.tables
+        if table.title == title
+    ]  # fmt: skip
+    return [tuple(cell.text for cell in row) for row in found.rows], found.note
+
+
+def test_a_long_table_shows_what_matters_most_and_says_where_the_rest_is() -> None:
+    seen = WEEK.begin + HOUR
+    lasting = [
+        *(
+            escalation(case_id=f"C-A{n}", acknowledged_at=seen, acknowledged_by="david")
+            for n in range(9)
+        ),
+        # Answered after the week: it was not when the week ended.
+        escalation(case_id="C-L", acknowledged_at=WEEK.end + HOUR, asked_at=WEEK.begin - 9 * DAY),
+        *(escalation(case_id=f"C-B{n}", asked_at=WEEK.begin + n * HOUR) for n in range(1, 10)),
+    ]
+    made = report(lasting=lasting)
+    rows, note = listed(made, "executive-attention", "Cases at executive")
+    assert [row[1] for row in rows] == [
+        "C-L", *(f"C-B{n}" for n in range(1, 10)), *(f"C-A{n}" for n in range(5)),
+    ]  # fmt: skip
+    assert note == "4 more are behind the figure executive/cases."
+    rows, note = listed(made, "open-cases", "The oldest")
+    assert len(rows) == 10
+    assert note == "9 more are behind the figure open-cases/all."
+    rows, note = listed(report(lasting=lasting[:16]), "executive-attention", "Cases at executive")
+    assert (len(rows), note) == (15, "1 more is behind the figure executive/cases.")
+
+
+def test_no_table_of_a_digest_runs_on() -> None:
+    many = range(40)
+    asked = [
+        escalation(case_id=f"C-{n}", rule=f"rule-{n}", asked_at=WEEK.begin + n * HOUR) for n in many
+    ]
+    patterns = [
+        escalation(case_id=f"P-{n}", subject=pattern_key("acme", "late/sku", f"S-{n}"),
+                   kind="pattern", cause="opened")
+        for n in many
+    ]  # fmt: skip
+    disputed = [
+        StepRow(f"C-{n}", f"disputed:{n}", 1, StepKind.DISPUTED, "management",
+                Instant(WEEK.begin + n + 1), Instant(WEEK.begin + n + 1), None, "anna", "p1", {})
+        for n in many
+    ]  # fmt: skip
+    openings = Counter({(f"partner-{n}", "late"): 4 for n in many})
+    due = Counter({(f"partner-{n}", "standard", "resolution", "", "breached"): 20 for n in many})
+    kept_before = Counter({(*cell[:-1], "met"): 20 for cell in due})
+    made = report(
+        lasting=[*asked, *patterns], escalations=[*asked, *patterns], disputes=disputed,
+        openings=[Counter()] * 4 + [openings], counts=due, before=[kept_before] * 4,
+        pauses={f"person-{n}": (1, HOUR * n) for n in many},
+        downgrades={"last": 1}, excuses={"first": (2, 1)},
+        breaches=[breach(subject=f"ticket:acme:T-{n}") for n in many],
+    )  # fmt: skip
+    tables = {table.title: table for section in made.sections for table in section.tables}
+    cut = {
+        "What waits for a decision", "Longest overdue first", "Most broken first", "By rule",
+        "The oldest", "Cases at executive", "The same rule, the same partner", "Patterns",
+        "Partners that trend the wrong way", "By who did it", "Disputes and how they ended",
+    }  # fmt: skip
+    assert {title for title, table in tables.items() if " more " in f" {table.note}"} >= cut
+    assert max(len(table.rows) for table in tables.values()) == 25
+    rows, note = listed(made, "interventions", "By who did it")
+    assert [row[0] for row in rows[:4]] == ["first", "last", "person-39", "person-38"]
+    assert note.endswith("27 more people and feeds are not listed; each has a figure of its own.")
+    rows, note = listed(made, "disputes", "Disputes and how they ended")
+    assert [row[2] for row in rows] == [f"C-{n}" for n in range(15)]
 
 
 def breach(**fields: Any) -> Instance:
