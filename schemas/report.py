@@ -94,6 +94,18 @@ class Figure(_Part):
     visibility: Visibility = Visibility.OPERATIONAL
 
 
+def counted(counts: str, n: int) -> str:
+    """The word for what a figure counts, beside so many: `problems solved`, one `problem solved`.
+
+    The first word is the one that is counted.
+    """
+    if n != 1:
+        return counts
+    head, space, rest = counts.partition(" ")
+    one = f"{head[:-3]}y" if head.endswith("ies") else head.removesuffix("s")
+    return f"{one}{space}{rest}"
+
+
 class Column(_Part):
     """A column of a table."""
 

@@ -101,7 +101,7 @@ class _Page:
         keys = []
         if len(chart.series) > 1 or svg.is_line(chart):
             for at, series in enumerate(chart.series):
-                last = amount(series.values[-1], chart.unit)
+                last = amount(series.values[-1], chart.unit, chart.target)
                 value = f" <b>{last}</b>" if svg.is_line(chart) else ""
                 name = f" {own(label(series))}{value}"
                 keys.append(self.tag("span", "key", svg.key(chart, at), name))
@@ -112,7 +112,10 @@ class _Page:
     def _numbers(self, chart: Chart) -> str:
         columns = [Column(title=""), *(Column(title=s.label, numeric=True) for s in chart.series)]
         rows = [
-            [Cell(text=point), *(Cell(text=amount(value, chart.unit)) for value in values)]
+            [
+                Cell(text=point),
+                *(Cell(text=amount(value, chart.unit, chart.target)) for value in values),
+            ]
             for point, values in points(chart)
         ]
         grid = self.scrolled(self.grid(columns, rows, {}), f"Numbers: {plain(chart.title)}")

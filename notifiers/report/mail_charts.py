@@ -7,7 +7,7 @@ from notifiers.report.scale import Scale, scale_of
 from notifiers.report.style import COLOURS, inline
 from notifiers.report.svg import looks
 from notifiers.report.text_charts import NO_VALUES, label, left_out, points, recent, sums
-from notifiers.report.wording import amount
+from notifiers.report.wording import amount, goal
 from schemas.report import Chart, ChartKind
 
 #: So many points stand beside each other with their numbers under them, the last ones.
@@ -32,7 +32,7 @@ def drawing(chart: Chart, own: Callable[[str], str]) -> str:
     else:
         shown = recent(chart) if chart.kind is ChartKind.STACKED else chart
         rows = _level(shown, scale, own)
-    target = "" if chart.target is None else f"Target {amount(chart.target, chart.unit)}. "
+    target = "" if chart.target is None else f"Target {goal(chart.target, chart.unit)}. "
     words = f"{target}{own(chart.alt)} {left_out(chart, shown)}".rstrip()
     said = f'<p class="note" style="{note}">{words}</p>'
     return f"{_keys(chart, own)}{_TABLE}{''.join(rows)}</table>{said}"
@@ -59,12 +59,12 @@ def _level(chart: Chart, scale: Scale, own: Callable[[str], str]) -> Iterator[st
                 (scale.at(value) - zero if value is not None else 0.0, look)
                 for value, look in zip(values, drawn, strict=True)
             ]
-            yield _row(own(name), parts, sums(values))
+            yield _row(own(name), parts, sums(values, chart.unit))
             continue
         for series, value, look in zip(chart.series, values, drawn, strict=True):
             named = name if len(chart.series) == 1 else f"{name}, {label(series)}"
             share = scale.at(value) - zero if value is not None else 0.0
-            yield _row(own(named), [(share, look)], amount(value, chart.unit))
+            yield _row(own(named), [(share, look)], amount(value, chart.unit, chart.target))
 
 
 def _row(name: str, parts: Sequence[tuple[float, str]], shown: str) -> str:
@@ -95,7 +95,7 @@ def _upright(chart: Chart, scale: Scale, own: Callable[[str], str]) -> Iterator[
         for value in series.values:
             dash = "&nbsp;" if value is None else _dash(scale.at(value), look)
             bars.append(f'<td align="center" valign="bottom" height="{_HEIGHT}">{dash}</td>')
-            shown.append(f'<td align="center">{amount(value, chart.unit)}</td>')
+            shown.append(f'<td align="center">{amount(value, chart.unit, chart.target)}</td>')
         yield f'<tr><td rowspan="2" valign="bottom">{own(label(series))}</td>{"".join(bars)}</tr>'
         yield f"<tr>{''.join(shown)}</tr>"
     yield f'<tr class="note" style="{inline("note")}"><td width="30%"></td>{heads}</tr>'

@@ -14,7 +14,8 @@ from notifiers.report.columns import cut, width
 from notifiers.report.scale import Scale, scale_of
 from notifiers.report.style import SERIES
 from notifiers.report.text_charts import points
-from notifiers.report.wording import amount, number
+from notifiers.report.wording import amount, goal, number
+from notifiers.report.wording import before as values_before
 from schemas.report import Chart, ChartKind, Figure, Series, Tone, Unit
 
 #: Percent of the width that upright charts draw on; numbers of the axis stand beside it.
@@ -57,7 +58,7 @@ def target_key() -> str:
 
 def target(chart: Chart) -> str:
     """The target in words."""
-    return f"target {amount(chart.target, chart.unit)}"
+    return "" if chart.target is None else f"target {goal(chart.target, chart.unit)}"
 
 
 def is_line(chart: Chart) -> bool:
@@ -117,7 +118,7 @@ def spark(figure: Figure) -> str:
     end = (
         f'<circle cx="{dot[0]:.1f}" cy="{dot[1]:.1f}" r="2.5" class="fill-series1"/>' if dot else ""
     )
-    said = escape(f"before: {', '.join(map(number, figure.before))}")
+    said = escape(f"before: {values_before(figure)}")
     return (
         f'<svg class="spark" role="img" aria-label="{said}" width="56" height="20">'
         f'<path d="{path}" class="line-series1" stroke-width="1.5"/>{end}</svg>'
@@ -138,7 +139,7 @@ def _bars(chart: Chart, scale: Scale, _: str) -> tuple[int, list[str]]:
     parts = []
     for at, (name, value, look) in enumerate(rows):
         y = top + at * _BAR_ROW
-        shown = amount(value, chart.unit)
+        shown = amount(value, chart.unit, chart.target)
         short = cut(name, _LETTERS - width(shown) - 2)
         full = f"<title>{escape(name)}</title>" if short != name else ""
         parts.append(f'<text y="{y + 12}">{_isolated(short)}{full}</text>')
@@ -201,9 +202,10 @@ def _stacks(chart: Chart, scale: Scale, name: str) -> tuple[int, list[str]]:
                     f'height="{bottom - top:.1f}" fill="url(#{name}-h)"/>'
                 )
         if len(chart.points) <= _MOST_TOTALS and any(value is not None for value in values):
+            whole = escape(number(up + down, chart.unit))
             parts.append(
                 f'<text x="{slot * (at + 0.5):.2f}%" y="{_y(scale, up) - 4:.1f}" '
-                f'text-anchor="middle" class="axis halo">{escape(number(up + down))}</text>'
+                f'text-anchor="middle" class="axis halo">{whole}</text>'
             )
     parts += _across(chart, [slot * (at + 0.5) for at in range(len(chart.points))])
     return _PLOT_TOP + _PLOT_HEIGHT + _BELOW, parts

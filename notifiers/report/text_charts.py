@@ -6,8 +6,8 @@ from decimal import Decimal
 from notifiers.render import plain
 from notifiers.report.columns import cut, filled, width
 from notifiers.report.scale import Scale, scale_of
-from notifiers.report.wording import MARKS, amount, number
-from schemas.report import Chart, ChartKind, Series
+from notifiers.report.wording import MARKS, amount, goal, number
+from schemas.report import Chart, ChartKind, Series, Unit
 
 NO_VALUES = "No values."
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -26,7 +26,7 @@ def chart_lines(chart: Chart, columns: int) -> list[str]:
     draw = {ChartKind.BARS: _bars, ChartKind.STACKED: _stacks, ChartKind.LINES: _lines}[chart.kind]
     lines = list(draw(chart, scale, columns))
     if chart.target is not None:
-        lines.append(f"target {amount(chart.target, chart.unit)}")
+        lines.append(f"target {goal(chart.target, chart.unit)}")
     return lines
 
 
@@ -41,9 +41,9 @@ def points(chart: Chart) -> list[tuple[str, list[Decimal | None]]]:
     return [(plain(point), list(found)) for point, found in zip(chart.points, values, strict=True)]
 
 
-def sums(values: Iterable[Decimal | None]) -> str:
+def sums(values: Iterable[Decimal | None], unit: Unit) -> str:
     """The parts of a stacked bar: `980 · 50 · 4`."""
-    return " · ".join(map(number, values))
+    return " · ".join(number(value, unit) for value in values)
 
 
 def recent(chart: Chart, most: int = _RECENT) -> Chart:
@@ -67,7 +67,7 @@ def _bars(chart: Chart, scale: Scale, columns: int) -> Iterator[str]:
         for series in chart.series
         for value in [series.values[at]]
     ]
-    shown = [amount(value, chart.unit) for _, value in rows]
+    shown = [amount(value, chart.unit, chart.target) for _, value in rows]
     last = max(map(width, shown))
     first = min(max(width(name) for name, _ in rows), columns - last - _SHORTEST_BAR - 2)
     room = columns - first - last - 2
@@ -90,7 +90,7 @@ def _stacks(chart: Chart, scale: Scale, columns: int) -> Iterator[str]:
         yield cut(f"{shade} {label(series)}", columns)
     shown = recent(chart)
     rows = points(shown)
-    ends = [sums(values) for _, values in rows]
+    ends = [sums(values, chart.unit) for _, values in rows]
     last = min(max(map(width, ends)), columns // 2)
     first = min(max(width(name) for name, _ in rows), columns - last - _SHORTEST_BAR - 2)
     room = columns - first - last - 2
@@ -110,7 +110,7 @@ def _stacks(chart: Chart, scale: Scale, columns: int) -> Iterator[str]:
 
 
 def _lines(chart: Chart, scale: Scale, columns: int) -> Iterator[str]:
-    shown = [amount(series.values[-1], chart.unit) for series in chart.series]
+    shown = [amount(series.values[-1], chart.unit, chart.target) for series in chart.series]
     last = max(map(width, shown))
     names = [label(series) for series in chart.series]
     room = min(len(chart.points), max(columns // 2, _SHORTEST_BAR))

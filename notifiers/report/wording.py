@@ -4,12 +4,13 @@ A report holds finished values. What stands here turns them into text, and decid
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 
 from notifiers.render import moment, plain
-from schemas.report import Change, Control, Figure, Report, Tone, Unit
+from schemas.report import Change, Control, Figure, Report, Tone, Unit, counted
 from schemas.time import to_instant
 
 #: For a value that is not there.
@@ -25,36 +26,55 @@ _UNITS = {
     Unit.DAYS: " d",
     Unit.PER_MILLION: " per million",
 }
-_LARGE = ((Decimal("1e12"), " tn"), (Decimal("1e9"), " bn"), (Decimal("1e6"), " M"))
+#: One of each is a thousand of the one before, but for the first.
+_SIZES = (
+    (Decimal(1), ""),
+    (Decimal("1e6"), " M"),
+    (Decimal("1e9"), " bn"),
+    (Decimal("1e12"), " tn"),
+)
+_MOST = Decimal("1e15")
 _TENTH = Decimal("0.1")
+_WHOLE = Decimal(100)
 
 
-def number(value: Decimal | None) -> str:
+def number(value: Decimal | None, unit: Unit = Unit.NUMBER, target: Decimal | None = None) -> str:
     """A value of a chart without its unit, short: `97.4`, `1,250`, `1.2 M`; a dash for None.
 
-    Rounded towards zero, so that 99.95 % never reads as 100 %.
+    Rounded half to even, but never up to a target, or to all of a share, that was not reached:
+    99.95 % reads 99.9.
     """
     if value is None:
         return NOTHING
-    size = abs(value)
-    if size >= Decimal("1e15"):
-        return f"{value:.1e}"
-    for least, name in _LARGE:
-        if size >= least:
-            return _short(value / least) + name
-    if 0 < size < _TENTH:
-        return f"{value:.1g}"
-    return _short(value)
+    aims = [aim for aim in (target, _WHOLE if unit is Unit.PERCENT else None) if aim is not None]
+    if 0 < abs(value) < _TENTH:
+        return f"{_rounded(value, Decimal(1).scaleb(value.adjusted()), aims):.1g}"
+    for (size, name), (larger, _) in pairwise((*_SIZES, (_MOST, ""))):
+        rounded = _rounded(value, _TENTH * size, aims)
+        if abs(rounded) < larger:
+            shown = f"{rounded / size:,.1f}".removesuffix(".0")
+            return ("0" if shown == "-0" else shown) + name
+    return f"{value:.1e}"
 
 
-def _short(value: Decimal) -> str:
-    shown = f"{value.quantize(_TENTH, ROUND_DOWN):,f}".removesuffix(".0")
-    return "0" if shown == "-0" else shown
+def _rounded(value: Decimal, step: Decimal, aims: Iterable[Decimal]) -> Decimal:
+    """The nearest multiple of a step, or the one below where that one would reach an aim."""
+    if abs(value) >= _MOST:
+        return value
+    steps = (value / step).to_integral_value(ROUND_HALF_EVEN)
+    if any(value < aim <= steps * step for aim in aims):
+        steps = (value / step).to_integral_value(ROUND_FLOOR)
+    return steps * step
 
 
-def amount(value: Decimal | None, unit: Unit) -> str:
+def amount(value: Decimal | None, unit: Unit, target: Decimal | None = None) -> str:
     """A value of a chart with its unit: `97.4 %`, `2.5 bh`."""
-    return number(value) + (_UNITS.get(unit, "") if value is not None else "")
+    return number(value, unit, target) + (_UNITS.get(unit, "") if value is not None else "")
+
+
+def goal(target: Decimal, unit: Unit) -> str:
+    """A target with its unit, to the last digit that somebody wrote: `99.95 %`."""
+    return f"{target.normalize():,f}{_UNITS.get(unit, '')}"
 
 
 def remarks(figure: Figure, *, with_before: bool = True) -> Iterator[str]:
@@ -72,7 +92,7 @@ def target(figure: Figure) -> str:
     if figure.target is None:
         return ""
     said = {True: ", reached", False: ", missed", None: ""}[figure.reached]
-    return amount(figure.target, figure.unit) + said
+    return goal(figure.target, figure.unit) + said
 
 
 def about(figure: Figure) -> str:
@@ -82,13 +102,14 @@ def about(figure: Figure) -> str:
     """
     if figure.n is None:
         return ""
+    counts = counted(figure.counts, figure.n)
     is_number = figure.unit is Unit.COUNT and figure.value == figure.n and figure.counts
-    return plain(figure.counts if is_number else f"{figure.n:,} {figure.counts}")
+    return plain(counts if is_number else f"{figure.n:,} {counts}")
 
 
 def before(figure: Figure) -> str:
     """The periods before, oldest first."""
-    return ", ".join(map(number, figure.before))
+    return ", ".join(number(value, figure.unit, figure.target) for value in figure.before)
 
 
 def interval(figure: Figure) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rules.digest.sheet import Question, many
-from schemas.report import Change, Report
+from schemas.report import Change, Report, counted
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Kind of rows to rows; each has a `name`."""
@@ -56,7 +56,7 @@ def _behind(question: Question | None, rows: Rows) -> dict[str, Mapping[str, Any
 
 
 def _shown(shown: str, n: int | None, counts: str) -> str:
-    return shown if n is None or shown == f"{n:,}" else f"{shown} of {n:,} {counts}"
+    return shown if n is None or shown == f"{n:,}" else f"{shown} of {n:,} {counted(counts, n)}"
 
 
 def _because(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

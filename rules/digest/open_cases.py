@@ -4,7 +4,17 @@ from decimal import Decimal
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, behind_figure, cell, columns, said, table, words
+from rules.digest.sheet import (
+    Question,
+    Sheet,
+    behind_figure,
+    cell,
+    columns,
+    many,
+    said,
+    table,
+    words,
+)
 from rules.ledger import Escalation
 from schemas.report import Chart, ChartKind, Section, Series, Tone, Unit
 from schemas.time import DAY
@@ -101,7 +111,7 @@ def open_cases_section(m: Material, sheet: Sheet) -> Section:
                         ),
                     ),
                 ),
-                alt=f"{len(found)} open cases by age; the oldest is "
+                alt=f"{many(len(found), 'open case')} by age; the oldest is "
                 f"{in_words(m.until - found[0].opened_at)} old.",
             ),
         )

@@ -17,22 +17,25 @@ from notifiers.report import (
 )
 from notifiers.report.scale import scale_of
 from notifiers.report.style import COLOURS, DRAWN, TEXTS
-from notifiers.report.wording import NOTHING, number
+from notifiers.report.wording import NOTHING, about, amount, number
 from schemas.report import (
     Cell,
+    Chart,
     ChartKind,
     Headline,
     Report,
     Section,
+    Series,
     Table,
     Tone,
     Unit,
     Visibility,
+    counted,
 )
 from tests.fakes.slack import validate_blocks
 from tests.fakes.slack.limits import ALL_TEXT, texts_of
 from tests.page import Page
-from tests.sample_reports import cell, chart, count, digest, scorecard, table
+from tests.sample_reports import cell, chart, count, digest, scorecard, share, table
 
 FOR_PARTNER = {Visibility.OPERATIONAL, Visibility.STRATEGIC, Visibility.JOINT}
 
@@ -106,15 +109,58 @@ def test_colour_is_written_only_where_it_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, NOTHING), ("0", "0"), ("-0.0", "0"), ("95", "95"), ("95.0", "95"), ("97.45", "97.4"),
-        ("99.95", "99.9"), ("99.9999", "99.9"), ("100", "100"), ("-2.55", "-2.5"),
-        ("1250", "1,250"), ("999999.99", "999,999.9"), ("1250000", "1.2 M"),
-        ("-3E+9", "-3 bn"), ("2.5E+12", "2.5 tn"),
-        ("1E+21", "1.0e+21"), ("0.04", "0.04"), ("0.00012", "0.0001"),
+        (None, NOTHING), ("0", "0"), ("-0.0", "0"), ("-0.04", "-0.04"), ("95", "95"),
+        ("95.0", "95"), ("97.45", "97.4"), ("97.46", "97.5"), ("97.55", "97.6"), ("-2.56", "-2.6"),
+        ("1250", "1,250"), ("999999.94", "999,999.9"), ("999999.96", "1 M"), ("1250000", "1.2 M"),
+        ("1260000", "1.3 M"), ("999960000", "1 bn"), ("-3E+9", "-3 bn"), ("2.5E+12", "2.5 tn"),
+        ("999960000000000", "1.0e+15"), ("1E+21", "1.0e+21"),
+        ("0.04", "0.04"), ("0.00012", "0.0001"), ("0.096", "0.1"),
     ],
 )  # fmt: skip
-def test_numbers_of_charts_are_short_and_never_rounded_up(value: str | None, shown: str) -> None:
+def test_numbers_of_charts_are_short_and_rounded(value: str | None, shown: str) -> None:
     assert number(None if value is None else Decimal(value)) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "target", "shown"),
+    [
+        ("99.95", Unit.PERCENT, None, "99.9 %"), ("99.9999", Unit.PERCENT, None, "99.9 %"),
+        ("100", Unit.PERCENT, None, "100 %"), ("99.95", Unit.HOURS, None, "100 h"),
+        ("94.96", Unit.PERCENT, "95", "94.9 %"), ("95", Unit.PERCENT, "95", "95 %"),
+        ("94.96", Unit.PERCENT, None, "95 %"), ("95.04", Unit.PERCENT, "95", "95 %"),
+        ("99.94", Unit.PERCENT, "99.95", "99.9 %"), ("99.99", Unit.PERCENT, "99.95", "99.9 %"),
+        ("1249999", Unit.COUNT, "1250000", "1.2 M"), ("0.0496", Unit.PERCENT, "0.05", "0.04 %"),
+    ],
+)  # fmt: skip
+def test_what_was_not_reached_is_not_reached_by_rounding(
+    value: str, unit: Unit, target: str | None, shown: str
+) -> None:
+    assert amount(Decimal(value), unit, None if target is None else Decimal(target)) == shown
+
+
+def test_a_target_is_shown_as_it_was_set_and_a_value_below_it_stays_below_everywhere() -> None:
+    kept = Chart(
+        title="Kept", kind=ChartKind.LINES, unit=Unit.PERCENT, points=("week 1", "week 2"),
+        series=(Series(label="all", values=(Decimal("98.06"), Decimal("99.96"))),),
+        target=Decimal("99.975"), alt="Kept by week.",
+    )  # fmt: skip
+    section = Section(id="s", title="Kept", charts=(kept,))
+    report = digest().model_copy(update={"sections": (section,), "figures": (), "summary": ()})
+    for form in ("text", "markdown", "page", "mail"):
+        text = everywhere(report)[form].replace("98 % 99 % 100 %", "")  # the page's axis
+        assert "99.975 %" in text, form
+        assert "99.9 %" in text, form
+        assert "100 %" not in text, form
+
+
+def test_one_thing_is_told_in_the_singular() -> None:
+    figures = [
+        count("problems", "Problems", 1, counts="problems"),
+        share("share", "Solved", "100", 1, counts="problems solved"),
+        count("none", "None", 0, counts="deliveries"),
+    ]
+    assert [about(figure) for figure in figures] == ["problem", "1 problem solved", "deliveries"]
+    assert counted("deliveries", 1) == "delivery"
 
 
 def test_a_restatement_says_what_changed_and_a_draft_that_it_is_one() -> None:
