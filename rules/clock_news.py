@@ -117,7 +117,9 @@ def ladder_news(
     if case.state in ACTIVE and case.parent is None:
         as_of = max([reading.read + 1, *(step.decided_at for step in steps)])
         terms = terms_from(world, case.partner_id, min(step.at for step in steps))
-        clocks = ladder_clocks(key, steps, document, terms, as_of)
+        told_of = {name.split("/")[1] for name in document.told if name.startswith(_LADDER)}
+        over_by = reading.decided(0)
+        clocks = ladder_clocks(key, steps, document, terms, as_of, over_by=over_by, cycles=told_of)
     return _Teller(key, world, reading, case).news(clocks, document.told, ladder=True)
 
 

@@ -339,8 +339,7 @@ class Decider:
             now,
             tell=self.tell,
             virtual=self.virtual is not None,
-            # Warnings of a ladder are read from all of its steps.
-            only_news=only_news and not self._warns(horizon),
+            only_news=only_news,
             pattern=pattern,
             occurrences=occurrences,
         )
@@ -493,7 +492,7 @@ class Decider:
             if key in decision.cases:
                 self._forget_passing_steps(case_id, folded)
             decision.cases[key] = folded.case
-            changes.steps += folded.steps
+            changes.steps += folded.steps[folded.written :]
             changes.withdrawn += [(case_id, step, self.now) for step in folded.withdrawn]
             self._journal(key, items)
         changes.effects += folded.effects

@@ -51,11 +51,13 @@ class Folded:
     people_due: int | None
     case: CaseRow | None
     steps: list[StepRow] = field(default_factory=list)
-    """Those to write: all, or with `only_news` those from the first new one on."""
+    """All of them, in their order."""
     withdrawn: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     called_off: list[CalledOff] = field(default_factory=list)
     """Set by whoever looks at the subject's clocks; the fold leaves it empty."""
+    written: int = 0
+    """So many of the steps, the first ones, stand in the store as they are."""
     occurrences: list[Occurrence] = field(default_factory=list)
 
 
@@ -556,18 +558,18 @@ class _Story(Case):
             self._feeds_due(feeds),
             self.next_people(),
             case,
-            self._rows(bool(withdrawn)),
+            [self._row(n, step) for n, step in enumerate(self.steps)],
             withdrawn,
             effects,
             occurrences=self._occurrences(),
+            written=0 if withdrawn else self._written(),
         )
 
-    def _rows(self, anything_withdrawn: bool) -> list[StepRow]:
-        first = 0
-        if self.only_news and not anything_withdrawn:
-            fresh = (n for n, step in enumerate(self.steps) if step.fresh)
-            first = next(fresh, len(self.steps))
-        return [self._row(n, self.steps[n]) for n in range(first, len(self.steps))]
+    def _written(self) -> int:
+        """How many steps come before the first new one, when nothing but time has passed."""
+        if not self.only_news:
+            return 0
+        return next((n for n, step in enumerate(self.steps) if step.fresh), len(self.steps))
 
     def _forget_untold_errors(self) -> None:
         """Drop episodes that opened and proved wrong before anybody heard of them."""

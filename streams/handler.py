@@ -9,10 +9,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from itertools import islice
+from typing import NamedTuple, Self, TypeVar
 
 from rules.clocks.working_days import local_day
-from rules.decide import Decider, Taken
+from rules.decide import Decider, Decision, Taken
 from rules.decision import CaseRow, Changes, Kind, Occurrence, Parked, Rejected, State, SubjectRow
 from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
 from rules.policy import PolicyHistory
@@ -115,6 +116,37 @@ class _Batch:
     commands: list[_Command] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+class _Subjects:
+    """Subjects of a decision that others may have to do with. Each is looked at once."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.patterns: set[str] = set()
+        self.disruptions: set[str] = set()
+        self._new: list[str] = []
+        self._rows = decision.subjects
+        self._looked_at = 0
+
+    def look(self) -> Self:
+        """Take in those that have come since."""
+        for key, row in islice(self._rows.items(), self._looked_at, None):
+            kind = row.kind
+            if kind is Kind.ORDER:
+                continue
+            if kind is Kind.PATTERN:
+                self.patterns.add(key)
+            elif kind is Kind.DISRUPTION:
+                self.disruptions.add(key)
+            elif row.version == 0 and kind in WITH_CLOCKS:
+                self._new.append(key)
+        self._looked_at = len(self._rows)
+        return self
+
+    def take_new(self) -> list[str]:
+        """Those with clocks that are not in the store yet, each given once."""
+        new, self._new = self._new, []
+        return new
 
 
 class Handler:
@@ -430,7 +462,7 @@ class Handler:
     ) -> dict[str, int]:
         """Carry on until no subject touches another: parked commands, patterns, disruptions."""
         seen_cases: set[str] = {key for key, row in rows.items() if row.has_case}
-        seen_clocks: set[str] = set()
+        subjects = _Subjects(decider.decision)
         told_children: set[str] = set()
         spread: set[str] = set()
         woken: set[str] = set()
@@ -444,12 +476,10 @@ class Handler:
             seen_cases |= set(opened.values())
             if opened:
                 busy |= self._unpark(tx, decider, opened, rows)
-            busy |= self._excuse_new(tx, decider, seen_clocks, rows)
+            busy |= self._excuse_new(tx, decider, subjects, rows)
             touched = set(decision.touched)
             decision.touched.clear()
-            stale = {
-                key for key in decision.subjects if key.startswith("pattern:") and key not in woken
-            }
+            stale = subjects.look().patterns - woken
             if touched or stale:
                 busy = True
                 keys = {
@@ -464,11 +494,7 @@ class Handler:
                 for key in sorted(keys | stale):
                     woken.add(key)
                     self._wake_pattern(tx, decider, key, patterns.get(key))
-            disruptions = {
-                key
-                for key in decision.subjects
-                if key.startswith("disruption:") and key not in spread
-            }
+            disruptions = subjects.look().disruptions - spread
             if disruptions:
                 _must_be_alone(tx)
                 busy = True
@@ -517,19 +543,13 @@ class Handler:
         return True
 
     def _excuse_new(
-        self, tx: Transaction, decider: Decider, seen: set[str], rows: dict[str, SubjectRow]
+        self, tx: Transaction, decider: Decider, subjects: "_Subjects", rows: dict[str, SubjectRow]
     ) -> bool:
         """Excuses that came before their ticket."""
-        decision = decider.decision
-        fresh = {
-            key
-            for key, row in decision.subjects.items()
-            if row.version == 0 and row.kind in WITH_CLOCKS and key not in seen
-        }
-        seen |= fresh
+        fresh = subjects.look().take_new()
         if not fresh:
             return False
-        waiting = tx.parked_targets() | {p.case_id for p in decision.changes.parked}
+        waiting = tx.parked_targets() | {p.case_id for p in decider.decision.changes.parked}
         owners = {case_id(key): key for key in fresh} if waiting else {}
         return self._unpark(
             tx, decider, {c: key for c, key in owners.items() if c in waiting}, rows, only=EXCUSED

@@ -18,9 +18,8 @@ def excuses_among(
 ) -> Mapping[str, Excuse]:
     """`metric/cycle` to the first excuse that was given by an instant."""
     found: dict[str, Excuse] = {}
-    for c in sorted(contributions, key=lambda c: (c.time, c.source, c.id)):
-        if c.type != "clock.excused" or c.time > as_of:
-            continue
+    given = [c for c in contributions if c.type == "clock.excused" and c.time <= as_of]
+    for c in sorted(given, key=lambda c: (c.time, c.source, c.id)):
         said = Ordered(*c.data)
         key = clock_named(said, subject)
         if key is not None and key not in found:

@@ -5,7 +5,7 @@ run in the calendar of whoever was asked, from the later of effective time and d
 due times are those that were stored when the step was taken.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -84,11 +84,15 @@ def ladder_clocks(
     document: Document,
     terms_of: TermsOf,
     as_of: int,
+    *,
+    over_by: int | None = None,
+    cycles: Collection[str] = (),
 ) -> list[Clock]:
     """The `acknowledge` and `resolve` clocks of a case, as they stand at an instant.
 
     The document of the subject keeps when resolving falls due, and the commands behind the steps.
-    Steps that were withdrawn, and those that came after `as_of`, are left out.
+    Steps that were withdrawn, and those that came after `as_of`, are left out. With `over_by` so
+    are visits to a tier that were over by then, unless they are among `cycles`.
     """
     standing = sorted(
         (s for s in steps if s.withdrawn_at is None and max(s.at, s.decided_at) <= as_of),
@@ -109,9 +113,16 @@ def ladder_clocks(
         if ask.due is None and resolve_due is None:
             continue
         cycle += 1
+        following = None if end is None else standing[end]
+        if (
+            over_by is not None
+            and following is not None
+            and max(following.at, ask.at, ask.decided_at) < over_by
+            and str(cycle) not in cycles
+        ):
+            continue
         terms = terms_of(ask)
         then = standing[n + 1 : end]
-        following = None if end is None else standing[end]
         visit = _Visit(subject, str(cycle), ask, resolve_due, then, following, terms, assigned)
         excuses = excuses_among(subject, document.contributions, as_of, visit.holder_at)
         for run, history in visit.runs(terms_of):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 from rules.calendars import BusinessCalendar
 from rules.clocks import dues
@@ -15,24 +17,18 @@ from schemas.units import Lead, Span, Unit
 STALE_PAUSE = "stale pause"
 
 
-@dataclass(frozen=True, slots=True)
-class Warn:
+class Warn(NamedTuple):
     """A warning to give once. `key` is the same however often it is worked out."""
 
-    clock_id: str
-    cycle: str
+    at: int
     level: str
     """`75%`, `1bh`, or `stale pause 1` for a clock's first pause."""
-    at: int
-    due: int | None
-    """When the clock falls due as far as is known; None while a pause without end lasts."""
-    holder: str
-    """Who can still act: the person or the role that holds the commitment."""
+    clock: Clock
 
     @property
     def key(self) -> str:
         """Clock, cycle and level: what a warning is told once for."""
-        return f"{self.clock_id}/{self.level}"
+        return f"{self.clock.clock_id}/{self.level}"
 
 
 def warnings(clock: Clock, settings: Clocks) -> Sequence[Warn]:
@@ -42,7 +38,8 @@ def warnings(clock: Clock, settings: Clocks) -> Sequence[Warn]:
     terms that came later had made the clock overdue already. A pause moves those after its start.
     """
     found = [*_before_due(clock, settings.warn), *_stale(clock, settings.stale_pause_after)]
-    return sorted(found, key=lambda warn: (warn.at, warn.level))
+    found.sort(key=itemgetter(0, 1))
+    return found
 
 
 def _before_due(clock: Clock, leads: Sequence[Lead]) -> Iterator[Warn]:
@@ -63,7 +60,7 @@ def _before_due(clock: Clock, leads: Sequence[Lead]) -> Iterator[Warn]:
             continue
         if paused is not None and at >= paused.start:
             continue  # it moves on until the pause ends
-        yield _warn(clock, lead.text, at)
+        yield Warn(at, lead.text, clock)
 
 
 def _planned(clock: Clock, lead: Lead, span: Span) -> int:
@@ -87,17 +84,13 @@ def _planned(clock: Clock, lead: Lead, span: Span) -> int:
 
 
 def _stale(clock: Clock, after: Span | None) -> Iterator[Warn]:
-    if after is None:
+    if after is None or not clock.excluded:
         return
     waits = [x for x in clock.excluded if x.reason != SETTLED]
     for n, wait in enumerate(waits, start=1):
         at = deadline(wait.start, after, clock.calendar)
         if (wait.end is None or at < wait.end) and clock.ended_at >= wait.start:
-            yield _warn(clock, f"{STALE_PAUSE} {n}", at)
-
-
-def _warn(clock: Clock, level: str, at: int) -> Warn:
-    return Warn(clock.clock_id, clock.cycle, level, at, clock.due_if_silent, clock.holder)
+            yield Warn(at, f"{STALE_PAUSE} {n}", clock)
 
 
 @dataclass(frozen=True, slots=True)

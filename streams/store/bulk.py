@@ -1,10 +1,10 @@
-"""The three statements that every event passes: load, insert and update subjects.
+"""The statements that every event passes: load, insert and update subjects.
 
 They go to the driver as text, prepared once: SQLAlchemy's own row and parameter handling would
 cost more than SQLite does. Each dialect has a form of its own; this is SQLite's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -46,6 +46,7 @@ _UPDATE = (
 # Apart from the rest, for it hardly ever changes: SQLite writes an index anew for each column of
 # it that is set, even to what it was.
 _BEGIN = "UPDATE subject SET began_at = ?, began_week = ? WHERE key = ? AND began_at IS NOT ?"
+_OWNERS = "INSERT INTO clock_owner (case_id, subject) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
 def subject_row(row: Any) -> SubjectRow:
@@ -122,6 +123,12 @@ def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
     connection.exec_driver_sql(
         _BEGIN, [(row.began_at, _week(row), row.key, row.began_at) for row in ordered]
     )
+
+
+def insert_owners(connection: Connection, subjects: Mapping[str, str]) -> None:
+    """Store the subject of each case id, where it is not stored yet."""
+    if subjects:
+        connection.exec_driver_sql(_OWNERS, sorted(subjects.items()))
 
 
 def _week(row: SubjectRow) -> int | None:

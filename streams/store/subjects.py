@@ -261,12 +261,7 @@ class SubjectQueries(Queries):
         statements.update(self.connection, [row for row in rows if row.version != 0])
         new = [row.key for row in rows if row.version == 0 and row.kind in WITH_CLOCKS]
         owners = {case_id(key): key for key in new}
-        if self.is_postgres:
-            bulk_postgres.insert_owners(self.connection, owners)
-        else:
-            self.insert_new(
-                clock_owner, [{"case_id": name, "subject": key} for name, key in owners.items()]
-            )
+        statements.insert_owners(self.connection, owners)
 
     def _write_occurrences(
         self,

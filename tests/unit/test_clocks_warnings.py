@@ -131,7 +131,7 @@ def test_a_warning_goes_to_whoever_can_still_act() -> None:
     settings = timeline.world.policies.newest.document.clocks
     (found,) = warnings(timeline.clock("resolution", "2026-11-02 11:30"), settings)
     assert isinstance(found, Warn)
-    assert (found.holder, shown(found.due)) == ("bert", "2026-11-02 14:00")
+    assert (found.clock.holder, shown(found.clock.due_if_silent)) == ("bert", "2026-11-02 14:00")
 
 
 def test_what_is_kept_at_the_very_time_of_a_warning_needs_none() -> None:
