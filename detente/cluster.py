@@ -20,6 +20,7 @@ from detente.embedded import establish
 from detente.output import RefusedError
 from detente.settings import Settings
 from schemas.time import Instant
+from streams.cluster.clients import client_arguments
 from streams.cluster.deciding import Deciding
 from streams.cluster.looking import Looking
 from streams.cluster.presence import Presence
@@ -30,7 +31,7 @@ from streams.cluster.settings import (
     read_cluster_settings,
 )
 from streams.knowledge import stored_directory
-from streams.logs import secrets_of, set_up_logs
+from streams.logs import set_up_logs
 from streams.metrics import Metrics
 from streams.observed import Observed
 from streams.outcome import Outcome
@@ -87,9 +88,11 @@ class Parts:
 def cluster_of(db: str | None) -> ClusterSettings:
     """The settings of the cluster. Raises RefusedError with a sentence, or DocumentError."""
     try:
-        return read_cluster_settings(db)
+        cluster = read_cluster_settings(db)
+        client_arguments(cluster.kafka)  # certificates that cannot be read are said at once
     except ClusterSettingsError as error:
         raise RefusedError(str(error)) from None
+    return cluster
 
 
 def log_as_set(settings: Settings, cluster: ClusterSettings) -> None:
@@ -97,7 +100,7 @@ def log_as_set(settings: Settings, cluster: ClusterSettings) -> None:
     set_up_logs(
         json=settings.log == "json",
         level=settings.log_level,
-        secrets=secrets_of(os.environ, cluster.db),
+        secrets=cluster.secrets(os.environ),
     )
 
 

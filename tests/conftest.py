@@ -3,7 +3,12 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.rigs.postgres", "tests.rigs.kafka", "tests.rigs.chromium"]
+pytest_plugins = [
+    "tests.rigs.postgres",
+    "tests.rigs.kafka",
+    "tests.rigs.kafka_tls",
+    "tests.rigs.chromium",
+]
 
 # No deadline and no too_slow: both measure the machine, not the code.
 settings.register_profile(

@@ -32,12 +32,12 @@ def worker(
     """
     import faust
 
+    from detente.cluster import log_as_set
     from detente.embedded import establish, wall_clock
     from streams.app import create_app
     from streams.cluster.health_pages import HealthPages
     from streams.cluster.presence import OccupiedError, Presence
     from streams.cluster.settings import ClusterSettingsError, read_cluster_settings
-    from streams.logs import secrets_of, set_up_logs
     from streams.store import Store
 
     settings = read_settings(
@@ -52,11 +52,7 @@ def worker(
         presence.leave()
     except (ClusterSettingsError, OccupiedError) as error:
         raise RefusedError(str(error)) from None
-    set_up_logs(
-        json=settings.log == "json",
-        level=settings.log_level,
-        secrets=secrets_of(os.environ, cluster.db),
-    )
+    log_as_set(settings, cluster)
 
     def listening(port: int) -> None:
         say(f"Worker {os.getpid()}. Health: port {port}")

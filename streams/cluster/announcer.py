@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.time import SECOND, Instant
 from streams.cluster.clients import producer_arguments
-from streams.cluster.settings import KafkaSettings
+from streams.cluster.reaching import reach
+from streams.cluster.settings import ClusterSettingsError, KafkaSettings
 from streams.store import Announcement, Store, Topic
 from streams.writer import Writer
 
@@ -105,7 +106,7 @@ class Announcer:
                     for row in rows
                 ]
                 await asyncio.gather(*sent)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
             why = str(error) or f"no answer within {_WITHIN:g} seconds"
             if self.trouble is None:
                 _log.warning("Decisions cannot be announced now: %s", why)
@@ -117,6 +118,7 @@ class Announcer:
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
+            await reach(self._kafka)
             producer = AIOKafkaProducer(**producer_arguments(self._kafka))
             try:
                 await producer.start()

@@ -1,12 +1,16 @@
 """How Kafka's clients are set up: the arguments that aiokafka's classes take."""
 
+import logging
 import ssl
 from typing import Any
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.helpers import create_ssl_context
 
-from streams.cluster.settings import ClusterSettingsError, KafkaSettings
+from streams.cluster.settings import PREFIX, ClusterSettingsError, KafkaSettings
+
+# From DEBUG down it logs every request, and with PLAIN one of them is the password.
+logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
 
 
 def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
@@ -61,10 +65,13 @@ def consumer_arguments(kafka: KafkaSettings) -> dict[str, Any]:
 def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = create_ssl_context(
-            cafile=kafka.tls_ca, certfile=kafka.tls_certificate, keyfile=kafka.tls_key
+            cafile=kafka.tls_ca,
+            certfile=kafka.tls_certificate,
+            keyfile=kafka.tls_key,
+            password="",  # else OpenSSL asks whoever sits at the terminal for that of a locked key
         )
     except (OSError, ssl.SSLError) as error:
-        files = (kafka.tls_ca, kafka.tls_certificate, kafka.tls_key)
-        named = ", ".join(name for name in files if name)
-        raise ClusterSettingsError(f"TLS with {named} does not work: {error}") from None
+        files = {name: getattr(kafka, name) for name in ("tls_ca", "tls_certificate", "tls_key")}
+        named = ", ".join(f"{PREFIX}{name.upper()} {file}" for name, file in files.items() if file)
+        raise ClusterSettingsError(f"TLS does not work with {named}: {error}") from None
     return context

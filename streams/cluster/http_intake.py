@@ -19,7 +19,8 @@ from rules.subjects import is_command
 from schemas.events import Event, Malformed, UnknownType, parse_event
 from streams.cluster.announcer import end_producer
 from streams.cluster.clients import producer_arguments
-from streams.cluster.settings import KafkaSettings
+from streams.cluster.reaching import reach
+from streams.cluster.settings import ClusterSettingsError, KafkaSettings
 from streams.metrics import Metrics
 from streams.outcome import Accepted, Outcome
 from streams.records import RawRecord
@@ -94,7 +95,7 @@ class KafkaTaker:
             async with asyncio.timeout(_WITHIN):
                 producer = await self._connected()
                 await producer.partitions_for(self._kafka.orders_topic)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
             await self._failed(error)
         else:
             self._kafka_trouble = None
@@ -152,7 +153,7 @@ class KafkaTaker:
                     for topic, key, value in records
                 ]
                 await asyncio.gather(*sent)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
             await self._failed(error)
             raise BrokerAwayError(BrokerAwayError.what) from error
         self._kafka_trouble = None
@@ -161,6 +162,7 @@ class KafkaTaker:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
+                await reach(self._kafka)
                 producer = AIOKafkaProducer(**producer_arguments(self._kafka), linger_ms=_LINGER_MS)
                 try:
                     await producer.start()

@@ -16,7 +16,7 @@ from rules.world import Horizon
 from schemas.time import Instant
 from streams.cluster.deciding import Deciding
 from streams.cluster.read_past import EndOffsets, ReadPast
-from streams.cluster.settings import KafkaSettings
+from streams.cluster.settings import ClusterSettingsError, KafkaSettings
 from streams.horizon import FeedWatch
 from streams.writer import Writer
 
@@ -49,7 +49,7 @@ class Looking:
         try:
             async with asyncio.timeout(_WITHIN):
                 await self._ask()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, ClusterSettingsError, OSError, TimeoutError) as error:
             _log.info("The brokers do not say where the topics end: %r", error)
         await self._writer.call(self._deciding.look, self._kafka.inputs)
 

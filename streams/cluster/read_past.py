@@ -22,6 +22,7 @@ from rules.world import Horizon
 from schemas.policy import Policy
 from schemas.time import Instant
 from streams.cluster.clients import client_arguments
+from streams.cluster.reaching import reach
 from streams.cluster.settings import KafkaSettings
 from streams.cluster.topics import wait_for_inputs
 from streams.horizon import START, FeedWatch
@@ -103,7 +104,8 @@ class EndOffsets:
         )
 
     async def start(self) -> None:
-        """Connect. Raises KafkaError."""
+        """Connect. Raises KafkaError, with what to look at when no broker lets us in."""
+        await reach(self._kafka)
         await self._admin.start()
         await self._consumer.start()
 

@@ -7,14 +7,15 @@ the one of every other command: `DETENTE_DB`, or `db` in the file.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.documents import read_document
 from schemas.fields import Document, Name
+from streams.logs import secrets_of
 
 FILE = "detente.yaml"
 PREFIX = "DETENTE_KAFKA_"
@@ -37,6 +38,12 @@ class ClusterSettingsError(Exception):
     """A setting that cannot be used; the message names where it was given and what is accepted."""
 
 
+def _text_or_none(value: object) -> object:
+    if value is not None and not isinstance(value, str):
+        raise ValueError("a password is text, in quotes where YAML takes it for a number")
+    return value  # what it is instead is never repeated
+
+
 class KafkaSettings(Document):
     """How Kafka is reached, and what is read from and written to it."""
 
@@ -50,7 +57,7 @@ class KafkaSettings(Document):
     tls_key: str | None = None
     sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     user: str | None = None
-    password: str | None = None
+    password: Annotated[str | None, BeforeValidator(_text_or_none), Field(repr=False)] = None
 
     group: Name = "detente"
     """The consumer group that all workers of one database share."""
@@ -109,8 +116,12 @@ class KafkaSettings(Document):
 class ClusterSettings:
     """What a process of the cluster works with."""
 
-    db: str
+    db: str = field(repr=False)  # it may hold a password
     kafka: KafkaSettings
+
+    def secrets(self, environment: Mapping[str, str]) -> frozenset[str]:
+        """What must never be logged: what is secret here or in the environment."""
+        return secrets_of({**environment, "PASSWORD": self.kafka.password or ""}, self.db)
 
 
 class _File(BaseModel):

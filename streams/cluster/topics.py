@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from streams.cluster.clients import client_arguments
+from streams.cluster.reaching import reach
 from streams.cluster.settings import KafkaSettings
 
 #: How often to look whether the brokers know of new topics, and the seconds in between.
@@ -68,6 +69,7 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
     Raises TopicsError when the brokers refuse, KafkaError when they cannot be reached.
     """
     topics = [*kafka.inputs, kafka.decisions_topic, kafka.rejected_topic]
+    await reach(kafka)
     admin = AIOKafkaAdminClient(**client_arguments(kafka))
     await admin.start()
     try:

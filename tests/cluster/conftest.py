@@ -11,12 +11,17 @@ from tests.cluster.trade import documents
 from tests.rigs.kafka import KafkaServer
 
 
+def with_sample_documents(made: Cluster) -> Cluster:
+    """The same, with the sample policy and directory in force."""
+    policy = load_policy(ROOT / "examples" / "policy.yaml")
+    made.establish(policy, load_directory(ROOT / "examples" / "directory.yaml", policy.compiled))
+    return made
+
+
 @pytest.fixture
 async def cluster(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
     """Topics and a database with nothing in them but the sample policy and directory."""
-    made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
-    policy = load_policy(ROOT / "examples" / "policy.yaml")
-    made.establish(policy, load_directory(ROOT / "examples" / "directory.yaml", policy.compiled))
+    made = with_sample_documents(await Cluster.make(kafka.brokers, postgres_url, tmp_path))
     yield made
     await made.close()
 

@@ -15,11 +15,12 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -59,6 +60,10 @@ _SETTINGS = {
 }
 _READY = "Kafka Server started"
 
+Security: TypeAlias = Callable[[Path], tuple[dict[str, str], Sequence[str]]]
+"""Makes what a broker in a folder needs for TLS and SASL: settings, of which `listeners` are added
+to the usual ones, and the options that tell its storage of users."""
+
 
 @dataclass(slots=True)
 class KafkaServer:
@@ -78,12 +83,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     if named := os.environ.get("DETENTE_TEST_KAFKA"):
         yield KafkaServer(named, _nothing, _nothing)
         return
-    jars = _jars()
+    with shared_broker(folder_of_the_run(tmp_path_factory)) as known:
+        yield KafkaServer(known["brokers"], _nothing, _nothing)
+
+
+def folder_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with _shared(folder, jars) as brokers:
-        yield KafkaServer(brokers, _nothing, _nothing)
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture
@@ -109,7 +115,7 @@ def own_broker() -> Iterator[KafkaServer]:
 class _Broker:
     """A broker with its folder: made on its first start."""
 
-    def __init__(self, home: Path, jars: Path) -> None:
+    def __init__(self, home: Path, jars: Path, security: Security | None = None) -> None:
         self._home = home
         self._command = ("java", *_JAVA, "-cp", f"{jars}/*")
         self._properties = home / "server.properties"
@@ -117,13 +123,19 @@ class _Broker:
         self._process: subprocess.Popen[bytes] | None = None
         port, controller = free_port(), free_port()
         self.brokers = f"127.0.0.1:{port}"
+        listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
         settings = _SETTINGS | {
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(home / "data"),
         }
+        users: Sequence[str] = ()
+        if security is not None:
+            made, users = security(home)
+            listeners += f",{made.pop('listeners')}"
+            settings |= made
+        settings["listeners"] = listeners
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        self._run("kafka.tools.StorageTool", "format", "-t", "ZGV0ZW50ZS10ZXN0cy1rYQ", "-c")
+        self._run("kafka.tools.StorageTool", "format", *users, "-t", "ZGV0ZW50ZS10ZXN0cy1rYQ", "-c")
 
     @property
     def pid(self) -> int:
@@ -170,35 +182,40 @@ class _Broker:
         return self._said.read_text("utf-8", "replace")[-4_000:]
 
 
-_STARTED: list[_Broker] = []
-"""What this process started for all; another may end it."""
+_STARTED: dict[str, _Broker] = {}
+"""What this process started for all, by name; another may end it."""
 
 
 @contextmanager
-def _shared(folder: Path, jars: Path) -> Iterator[str]:
-    """One broker for all processes of a run: the first that asks starts it, the last ends it."""
-    record = folder / "kafka.json"
-    with _locked(folder / "kafka.lock"):
+def shared_broker(
+    folder: Path, name: str = "kafka", security: Security | None = None
+) -> Iterator[dict[str, Any]]:
+    """One broker for all processes of a run: the first that asks starts it, the last ends it.
+
+    Gives its `brokers` and its folder, `home`. Processes share what bears the same name.
+    """
+    record = folder / f"{name}.json"
+    with _locked(folder / f"{name}.lock"):
         known = json.loads(record.read_text()) if record.exists() else None
         if known is None:
             home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
-            broker = _Broker(home, jars)
+            broker = _Broker(home, _jars(), security)
             broker.start()
-            _STARTED.append(broker)
+            _STARTED[name] = broker
             known = {"brokers": broker.brokers, "pid": broker.pid, "home": str(home), "users": 0}
         record.write_text(json.dumps(known | {"users": known["users"] + 1}))
     try:
-        yield known["brokers"]
+        yield known
     finally:
-        with _locked(folder / "kafka.lock"):
+        with _locked(folder / f"{name}.lock"):
             known = json.loads(record.read_text())
             known["users"] -= 1
             record.write_text(json.dumps(known))
             if known["users"] == 0:
                 record.unlink()
                 os.kill(known["pid"], signal.SIGKILL)
-                for broker in _STARTED:
-                    broker.stop()  # whoever started it takes note of its end
+                if (ours := _STARTED.pop(name, None)) is not None:
+                    ours.stop()  # whoever started it takes note of its end
                 shutil.rmtree(known["home"], ignore_errors=True)
 
 

@@ -72,5 +72,32 @@ def test_clients_prove_who_they_are() -> None:
     assert producer_arguments(kafka)["acks"] == "all"
     assert consumer_arguments(kafka)["enable_auto_commit"] is False
     missing = kafka.model_copy(update={"tls_ca": "no.pem"})
-    with pytest.raises(ClusterSettingsError, match=r"TLS with no.pem does not work"):
+    with pytest.raises(
+        ClusterSettingsError, match=r"TLS does not work with DETENTE_KAFKA_TLS_CA no\.pem: "
+    ):
         client_arguments(missing)
+
+
+@pytest.mark.parametrize("password", ["4711991", "[s3cret-4711991]", "{a: 4711991}"])
+def test_a_password_that_is_none_is_not_repeated(password: str, tmp_path: Path) -> None:
+    (tmp_path / "detente.yaml").write_text(
+        f"kafka: {{sasl: PLAIN, user: me, password: {password}}}\n"
+    )
+    with pytest.raises(DocumentError, match=r"kafka.password: a password is text") as error:
+        read_cluster_settings(SERVER, {}, tmp_path)
+    assert "4711991" not in str(error.value)
+
+
+def test_secrets_are_shown_by_nothing(tmp_path: Path) -> None:
+    (tmp_path / "detente.yaml").write_text(
+        "kafka: {sasl: PLAIN, user: me, password: secret-of-kafka}\n"
+    )
+    database = "postgresql://me:secret-of-db@127.0.0.1/shop"
+    settings = read_cluster_settings(database, {}, tmp_path)
+    assert "secret" not in repr(settings)
+    assert "secret" not in str(settings.kafka)
+    assert settings.secrets({"SLACK_BOT_TOKEN": "secret-of-slack"}) == {
+        "secret-of-kafka",
+        "secret-of-db",
+        "secret-of-slack",
+    }
