@@ -6,6 +6,7 @@ core never stores or tells anything itself.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.time import Instant
 
@@ -21,8 +22,7 @@ class Kind(StrEnum):
     TOUCHPOINTS = "touchpoints"
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
+class SubjectRow(NamedTuple):
     """A stored subject. `version` is 0 for one that is not stored yet."""
 
     key: str

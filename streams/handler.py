@@ -334,13 +334,15 @@ class Handler:
         self, stated: Sequence[Taken], answers: Sequence[Outcome]
     ) -> dict[tuple[int, str, str], int]:
         """Events that were taken, each once, by the day of reports that they bear."""
-        taken = (
-            item.statement.contribution
-            for item in stated
-            if type(answers[item.place]) is out.Accepted
-        )
         # No zone's day begins within a quarter of an hour.
-        feeds = Counter([((said.time - 1) // _QUARTER, said.source, said.type) for said in taken])
+        feeds = Counter(
+            [
+                ((said.time - 1) // _QUARTER, said.source, said.type)
+                for item in stated
+                if type(answers[item.place]) is out.Accepted
+                for said in (item.statement.contribution,)
+            ]
+        )
         zone = reporting_zone(self.world.policies.newest)
         days: dict[tuple[int, str, str], int] = {}
         for (quarter, source, event_type), n in feeds.items():
@@ -421,7 +423,8 @@ class Handler:
 
     def tick(self, now: Instant, limit: int = TICK_BATCH) -> int:
         """Decide the deadlines that are due and read past. Returns how many subjects were due."""
-        return self._retrying(lambda alone: self._tick(now, limit, alone=alone))
+        with uncollected():
+            return self._retrying(lambda alone: self._tick(now, limit, alone=alone))
 
     def _tick(self, now: Instant, limit: int, *, alone: bool) -> int:
         horizon = self.horizon(now)

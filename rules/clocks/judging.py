@@ -1,7 +1,7 @@
 """From one run of a commitment (start, stop, pauses, terms over time) to a clock with its state."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rules.calendars import BusinessCalendar
 from rules.clocks import dues
@@ -17,8 +17,7 @@ HolderAt = Callable[[int], str]
 """An instant to the person, or the role if no person took it, who held the commitment then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What was promised from an instant on."""
 
     since: int
@@ -34,8 +33,7 @@ class Terms:
     """Whose word brought these terms: a person, or the source where it names nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One instance of a commitment, before anybody says what is due when."""
 
     subject: str

@@ -172,6 +172,8 @@ class TicketClocks:
 
     def holder_at(self, at: int) -> str:
         """Who owned the case then; the role of the account manager if no person took it."""
+        if not self._owners:
+            return "account_manager"
         n = bisect_right(self._owners, at, key=lambda entry: entry[0])
         return self._owners[n - 1][1] if n else "account_manager"
 
@@ -459,7 +461,7 @@ class TicketClocks:
                 if due is None or clock.state in (ClockState.CANCELLED, ClockState.PAUSED):
                     return
             else:
-                kept = self._judge(replace(run, ended_at=update), as_of)
+                kept = self._judge(run._replace(ended_at=update), as_of)
                 if kept is not None:  # an update may come before updates are promised
                     yield kept
                 while n < len(updates) and updates[n] <= due:

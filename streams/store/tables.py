@@ -45,7 +45,9 @@ _UNKEPT = re.compile(r"[\x00\ud800-\udfff]")
 
 def kept(value: str | None) -> str | None:
     """A text as a column of it keeps it."""
-    return None if value is None else _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
+    if value is None or (type(value) is str and value.isascii() and "\x00" not in value):
+        return value  # nearly every one
+    return _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 class Text(TypeDecorator[str]):
@@ -62,6 +64,11 @@ class Text(TypeDecorator[str]):
         return kept(value)
 
 
+def to_json(value: Any) -> str | None:
+    """A document as a column of it keeps it."""
+    return None if value is None else msgspec.json.encode(value, enc_hook=_plain).decode()
+
+
 class Json(TypeDecorator[Any]):
     """A JSON document as text, read back as plain lists and dicts; a Decimal comes back as text."""
 
@@ -69,7 +76,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True  # type: ignore[mutable-override]  # as above
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else msgspec.json.encode(value, enc_hook=_plain).decode()
+        return to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
         return None if value is None else msgspec.json.decode(value)

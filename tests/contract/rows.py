@@ -36,7 +36,7 @@ def subject(key: str, **fields: Any) -> SubjectRow:
         version=0,
         has_case=False,
     )
-    return replace(row, **fields)
+    return row._replace(**fields)
 
 
 def case(case_id: str, **fields: Any) -> CaseRow:

@@ -56,10 +56,10 @@ def test_a_subject_comes_back_as_it_was_written(store: Store) -> None:
     write(store, subjects=[full, bare])
     with store.reading() as tx:
         assert tx.load_subjects(["ticket/1", "order/acme/1", "order/acme/1", "none"]) == {
-            "order/acme/1": replace(full, version=1),
-            "ticket/1": replace(bare, version=1),
+            "order/acme/1": full._replace(version=1),
+            "ticket/1": bare._replace(version=1),
         }
-        assert tx.subject("ticket/1") == replace(bare, version=1)
+        assert tx.subject("ticket/1") == bare._replace(version=1)
         assert tx.subject("none") is None
         assert tx.load_subjects([]) == {}
 
@@ -71,7 +71,7 @@ def test_every_write_moves_the_version(store: Store) -> None:
     write(store, subjects=[changed])
     with store.reading() as tx:
         rows = tx.load_subjects(["a", "b"])
-    assert rows["a"] == replace(changed, version=3)
+    assert rows["a"] == changed._replace(version=3)
     assert rows["b"] == subject("b", version=1)
 
 
@@ -115,7 +115,7 @@ def test_keys_are_told_apart_to_the_letter(store: Store) -> None:
     rows = [subject(key, document=key.encode(), partner_id=key) for key in ODD_KEYS]
     write(store, subjects=rows)
     with store.reading() as tx:
-        assert tx.load_subjects(ODD_KEYS) == {row.key: replace(row, version=1) for row in rows}
+        assert tx.load_subjects(ODD_KEYS) == {row.key: row._replace(version=1) for row in rows}
 
 
 @settings(max_examples=30)
@@ -162,7 +162,7 @@ def test_writers_of_two_connections_lose_nothing(store: Store, other: Store) -> 
         for _ in range(25):
             with through.transaction() as tx:
                 row = tx.load_subjects(["n"])["n"]
-                tx.write(Changes(subjects=[replace(row, document=b"%d" % (int(row.document) + 1))]))
+                tx.write(Changes(subjects=[row._replace(document=b"%d" % (int(row.document) + 1))]))
 
     threads = [threading.Thread(target=count_up, args=(s,)) for s in (store, other, store)]
     for thread in threads:

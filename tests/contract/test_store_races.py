@@ -58,7 +58,7 @@ def test_whoever_loads_to_write_waits_for_the_others(store: Store, workers: list
                 tx.write(
                     Changes(
                         subjects=[
-                            replace(row, document=b"%d" % (int(row.document) + 1)) for row in found
+                            row._replace(document=b"%d" % (int(row.document) + 1)) for row in found
                         ]
                     )
                 )
@@ -101,7 +101,7 @@ def test_each_deadline_is_decided_once(store: Store, workers: list[Store]) -> No
         while True:
             with through.transaction() as tx:
                 due = tx.due_people(at(1_000), 7)
-                tx.write(Changes(subjects=[replace(row, people_due=None) for row in due]))
+                tx.write(Changes(subjects=[row._replace(people_due=None) for row in due]))
             if not due:
                 return
             decided.extend(row.key for row in due)
