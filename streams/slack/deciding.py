@@ -1,7 +1,7 @@
 """What people want done becomes events, is decided at once, and what came of it is read back.
 
-All of it happens on the thread that writes: of two people who act on one case at once, the second
-sees what the first has done.
+All of it happens on the thread that writes, and alone with the cases where several processes listen
+to Slack: of two people who act on one case at once, the second sees what the first has done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +57,10 @@ class Decider:
 
         One that was decided before is not decided again: it is answered with what came of it.
         """
+        with self._store.alone_with(order.case_id for order in orders):
+            return self._decide(orders)
+
+    def _decide(self, orders: Sequence[Order]) -> list[Decided]:
         now = self._clock()
         with self._store.reading() as tx:
             cases = tx.cases(order.case_id for order in orders)

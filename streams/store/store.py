@@ -1,6 +1,6 @@
 """The store: where everything that Detente knows is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,12 @@ from streams.store.transaction import Transaction
 _CROSSED = {"40001", "40P01"}
 # Connections, resources, an operator at work, the system, and a transaction idle for too long.
 _AWAY = ("08", "53", "57", "58", "25P03")
+
+# The seed, "case" in four letters, keeps these locks apart from those of schema and posting.
+_ALONE = (
+    f"SELECT pg_advisory_xact_lock(hashtextextended(name, {int.from_bytes(b'case')})) "  # noqa: S608 - a number
+    "FROM unnest(%b::text[]) AS about (name)"
+)
 
 
 class Store:
@@ -91,6 +97,21 @@ class Store:
         """A transaction that only reads, and sees everything as it was when it began."""
         with _said_plainly(self.url), self._reader.begin() as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def alone_with(self, cases: Iterable[str]) -> Iterator[None]:
+        """Be the only one who looks at these cases and then decides about them.
+
+        It keeps out others who ask for the same, in any process, and nobody else. A SQLite store
+        has one process, and one thread of it that decides. Raises Unavailable.
+        """
+        if self.url.get_backend_name() != "postgresql":
+            yield
+            return
+        with _said_plainly(self.url), self._reader.begin() as connection:
+            # In one order everywhere, so that nobody waits crosswise.
+            connection.exec_driver_sql(_ALONE, (sorted(set(cases)),))
+            yield
 
     def schema_version(self) -> str | None:
         """The version of the database's schema; None while it is empty."""

@@ -5,7 +5,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,142 +21,33 @@ from detente.embedded import open_embedded
 from detente.occupancy import Lock
 from detente.service import Service
 from detente.settings import Settings
-from rules.decision import CaseRow, State, StepKind, StepRow
+from rules.decision import State, StepKind
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
-from streams.store import OutboxStatus, Store, Transaction
+from streams.store import Store, Transaction
 from streams.store.reports import IssuedReport
+from tests import slack_stories
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, Terminal, placed, post, short
 from tests.fakes.slack import Message, SlackServer, validate_blocks, validate_view
 from tests.sample_reports import digest as sample_digest
-
-POLICY = """
-partner_tiers: [standard]
-rules:
-  - {name: order-impact, when: {impact: "> 5%"}, open_at: management}
-  - {name: minor, when: {impact: "> 0%"}, open_at: watch}
-ladders:
-  default:
-    frontline: {notify: account_manager, acknowledge_within: 4h}
-    management: {notify: partnership_manager, acknowledge_within: 4h}
-    executive: {notify: executive_sponsor, acknowledge_within: 4h}
-calendars:
-  default: {timezone: UTC, hours: {mon-sun: ["00:00-24:00"]}}
-bundling: {window: 2min, more_than: 3}
-"""
-DIRECTORY = """
-people:
-  anna: {name: Anna Lindner, routes: [{kind: slack, channel: C0FRONT}], bundle: false}
-  claire:
-    name: Claire Dubois
-    bundle: false
-    routes: [{kind: slack, channel: C0MANAGE}, {kind: slack, user: U0CLAIRE}]
-  henrik:
-    name: Henrik Sommer
-    bundle: false
-    routes: [{kind: slack, channel: C0MANAGE}, {kind: slack, user: U0HENRIK, team: T0FAKE}]
-  david: {name: David Okafor, routes: [{kind: slack, user: U0DAVID}], bundle: false}
-  mia: {name: Mia Novak, routes: [{kind: terminal}]}
-  gone: {name: Gone, active: false, routes: [{kind: slack, user: U0GONE}]}
-  desk: {name: Desk, routes: [{kind: terminal}]}
-roles:
-  account_manager: anna
-  partnership_manager: [claire, henrik]
-  executive_sponsor: david
-  operations: desk
-partners:
-  acme: {tier: standard, name: Acme Foods}
-"""
-ACK, ALL = "detente_acknowledge", "detente_acknowledge_all"
+from tests.slack_stories import ACK, ALL, DIRECTORY, POLICY, Office, Race, state_of
 
 
-class Office:
+class ServiceOffice(Office):
     """A running service and the Slack that its people use."""
 
     def __init__(self, service: Service, slack: SlackServer, clock: Clock, store: Store) -> None:
-        self.service, self.slack, self.clock, self.store = service, slack, clock, store
+        super().__init__(slack, clock, store)
+        self.service = service
         self.session = aiohttp.ClientSession()
 
-    # -- what happens --------------------------------------------------------------------------
+    async def take(self, *events: dict[str, Any]) -> None:
+        assert (await post(self.service, *events))["accepted"] == len(events)
 
-    def advance(self, microseconds: int) -> None:
-        self.clock.advance(microseconds)
+    def wake(self) -> None:
         self.service._news.set()  # the relay waits on the wall clock, not on ours
 
-    async def conflict(self, *order_ids: str) -> list[Message]:
-        """Orders that come short; the messages about them to the partnership managers."""
-        for order_id in order_ids:
-            events = placed(order_id, Instant(MONDAY + DAY)), short(order_id)
-            assert (await post(self.service, *events))["accepted"] == 2
-            for channel in ("C0MANAGE", "C0FRONT"):
-                await self.until(partial(self.about, channel, order_id))
-        return [self.about("C0MANAGE", order_id)[0] for order_id in order_ids]
-
-    def about(self, channel: str, order_id: str) -> list[Message]:
-        return [m for m in self.slack.roots(channel) if order_id in m.text]
-
-    async def click(
-        self, message: Message, action: str, user: str = "U0CLAIRE", **other: Any
-    ) -> Any:
-        """Over Socket Mode; returns once the envelope is acknowledged."""
-        self.clock.advance(1_000)  # nobody clicks twice in one microsecond
-        payload = self.slack.click(message, action, user, **other)
-        return await self.slack.deliver("interactive", payload)
-
-    async def fill(
-        self, button: str, message: Message, user: str = "U0CLAIRE", **values: Any
-    ) -> Any:
-        """Open a modal by its button, fill it in and send it off; returns Slack's ack payload."""
-        views = len(self.slack.views)
-        await self.click(message, button, user)
-        await self.until(lambda: len(self.slack.views) > views)
-        return await self.submit(user, **values)
-
-    async def submit(self, user: str = "U0CLAIRE", **values: Any) -> Any:
-        payload = self.slack.submission(self.slack.views[-1], user, _state(values))
-        return await self.slack.deliver("interactive", payload)
-
-    async def slash(self, text: str, user: str = "U0CLAIRE") -> str:
-        """Write `/detente TEXT`; returns the answer."""
-        before = len(self.said)
-        await self.slack.deliver("slash_commands", self.slack.slash(user, text, "C0MANAGE"))
-        return await self.answer(before)
-
-    # -- what came of it -----------------------------------------------------------------------
-
-    @property
-    def said(self) -> list[dict[str, Any]]:
-        """The private answers."""
-        return [dict(p.body) for p in self.slack.posted
-                if p.body.get("response_type") == "ephemeral"]  # fmt: skip
-
-    async def answer(self, before: int | None = None) -> str:
-        """What the next, or the only, private answer shows."""
-        number = 0 if before is None else before
-        await self.until(lambda: len(self.said) > number)
-        body = self.said[number]
-        return Message("", "", body["text"], body["blocks"], body.get("attachments", []), None,
-                       None, None).shown  # fmt: skip
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        self.clock.advance(2 * SECOND)  # what keeps Slack's pace goes on
-        self.service._news.set()
-        await self.slack.until(holds, WAIT)
-
-    def look(self, question: Callable[[Transaction], Any]) -> Any:
-        with self.store.reading() as tx:
-            return question(tx)
-
-    def case(self, order_id: str = "PO-1") -> CaseRow:
-        found: CaseRow = next(c for c in self.look(lambda tx: tx.list_cases())
-                              if c.subject.endswith(order_id))  # fmt: skip
-        return found
-
-    def steps(self, order_id: str = "PO-1") -> list[StepRow]:
-        case_id = self.case(order_id).case_id
-        return [s for s in self.look(lambda tx: tx.steps(case_id)) if s.withdrawn_at is None]
-
-    def kinds(self, order_id: str = "PO-1") -> list[StepKind]:
-        return [step.kind for step in self.steps(order_id)]
+    async def turn(self) -> None:
+        await post(self.service)  # an empty request: others get their turn
 
     # -- by HTTP -------------------------------------------------------------------------------
 
@@ -169,23 +60,9 @@ class Office:
             return answer.status, await answer.text()
 
 
-def _state(values: dict[str, Any]) -> dict[str, Any]:
-    state: dict[str, Any] = {}
-    for name, value in values.items():
-        match value:
-            case int():
-                shown = {"type": "datetimepicker", "selected_date_time": value}
-            case {"option": option}:
-                shown = {"type": "static_select", "selected_option": {"value": option}}
-            case _:
-                shown = {"type": "plain_text_input", "value": value}
-        state[name] = {name: shown}
-    return state
-
-
 @asynccontextmanager
 async def opened(folder: Path, *, socket: bool = True, directory: str = DIRECTORY,
-                 **more: str) -> AsyncIterator[Office]:  # fmt: skip
+                 **more: str) -> AsyncIterator[ServiceOffice]:  # fmt: skip
     (folder / "policy.yaml").write_text(POLICY)
     (folder / "directory.yaml").write_text(directory)
     settings = Settings(f"sqlite:///{folder / 'detente.db'}", "127.0.0.1", 0,
@@ -209,7 +86,7 @@ async def opened(folder: Path, *, socket: bool = True, directory: str = DIRECTOR
             started = asyncio.Event()
             running = asyncio.create_task(service.run(started.set))
             await asyncio.wait_for(started.wait(), WAIT)
-            office = Office(service, slack, clock, embedded.store)
+            office = ServiceOffice(service, slack, clock, embedded.store)
             if socket:
                 await asyncio.wait_for(slack.connected(), WAIT)
             try:
@@ -229,7 +106,7 @@ async def opened(folder: Path, *, socket: bool = True, directory: str = DIRECTOR
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def office(tmp_path: Path) -> AsyncIterator[ServiceOffice]:
     async with opened(tmp_path) as found:
         yield found
 
@@ -237,22 +114,11 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 # --- one click ------------------------------------------------------------------------------------
 
 
-async def test_an_alert_is_owned_by_one_click_and_shows_it(office: Office) -> None:
-    [message] = await office.conflict("PO-1")
-    assert await office.click(message, ACK) is None  # acknowledged with nothing to say
-    told = await office.answer()
-    assert told.startswith("Acme Foods, order PO-1: ")
-    assert told.endswith("it is yours.")
-    case = office.case()
-    assert (case.state, case.owner) == (State.ACKNOWLEDGED, "claire")
-    await office.until(lambda: message.text.startswith("🙋 Acknowledged"))
-    assert "Claire Dubois" in message.shown
-    assert ACK not in message.buttons
-    [step] = [s for s in office.steps() if s.kind is StepKind.ACKNOWLEDGED]
-    assert step.actor == "claire"
+async def test_an_alert_is_owned_by_one_click_and_shows_it(office: ServiceOffice) -> None:
+    await slack_stories.an_alert_is_owned_by_one_click_and_shows_it(office)
 
 
-async def test_a_repeated_click_changes_nothing(office: Office) -> None:
+async def test_a_repeated_click_changes_nothing(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     payload = office.slack.click(message, ACK, "U0CLAIRE")
     await office.slack.deliver("interactive", payload)
@@ -265,22 +131,11 @@ async def test_a_repeated_click_changes_nothing(office: Office) -> None:
     assert office.look(lambda tx: list(tx.list_rejected())) == []
 
 
-async def test_two_people_click_at_once_and_one_of_them_owns(office: Office) -> None:
-    [message] = await office.conflict("PO-1")
-    clicks = [office.slack.click(message, ACK, user) for user in ("U0CLAIRE", "U0HENRIK")]
-    await asyncio.gather(*(office.slack.deliver("interactive", click) for click in clicks))
-    await office.until(lambda: len(office.said) == 2)
-    owner = office.case().owner
-    assert owner in {"claire", "henrik"}
-    assert office.kinds().count(StepKind.ACKNOWLEDGED) == 1
-    name = {"claire": "Claire Dubois", "henrik": "Henrik Sommer"}[owner]
-    texts = [body["text"] for body in office.said]
-    assert sum(text.endswith(": it is yours.") and "take it" not in text for text in texts) == 1
-    assert sum(f"is owned by {name} already" in text for text in texts) == 1
-    await office.until(lambda: name in message.shown)
+async def test_two_people_click_at_once_and_one_of_them_owns(office: ServiceOffice) -> None:
+    await slack_stories.two_people_click_at_once_and_one_of_them_owns(office)
 
 
-async def test_whoever_was_not_asked_can_take_the_case_over(office: Office) -> None:
+async def test_whoever_was_not_asked_can_take_the_case_over(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     await office.click(message, ACK, "U0DAVID")
     assert "david is not the partnership manager" in await office.answer()
@@ -293,83 +148,32 @@ async def test_whoever_was_not_asked_can_take_the_case_over(office: Office) -> N
     assert (office.case().state, office.case().owner) == (State.ACKNOWLEDGED, "david")
 
 
-async def test_an_old_message_that_is_clicked_says_so_and_is_put_right(office: Office) -> None:
-    [message] = await office.conflict("PO-1")
-    old = (message.text, message.blocks, message.attachments)
-    await office.fill("detente_resolve", message, root_cause="lorry broke down")
-    await office.answer()
-    await office.until(lambda: message.text.startswith("✅ Resolved"))
-    await office.until(lambda: office.slack.thread("C0MANAGE", message.ts))
-    async with asyncio.timeout(WAIT):
-        while office.look(Transaction.count_outbox).get(OutboxStatus.QUEUED):
-            office.advance(SECOND)
-            await post(office.service)
-    message.text, message.blocks, message.attachments = old  # as if no update had ever come
-    await office.click(message, ACK, "U0HENRIK")
-    assert "the case is resolved already" in await office.answer(1)
-    await office.until(lambda: message.text.startswith("✅ Resolved"))
-    assert [p.body["text"][:10] for p in office.slack.posted if p.body["replace_original"]] == [
-        "✅ Resolved"
-    ]
-    assert set(message.buttons) == set()
-    message.text, message.blocks, message.attachments = old
-    await office.click(message, "detente_snooze", "U0HENRIK")  # no form is opened in vain
-    assert "the case is resolved already" in await office.answer(2)
-    assert len(office.slack.views) == 1
-    assert office.kinds().count(StepKind.COMMENTED) == 0
+async def test_an_old_message_that_is_clicked_says_so_and_is_put_right(
+    office: ServiceOffice,
+) -> None:
+    await slack_stories.an_old_message_that_is_clicked_says_so_and_is_put_right(office)
 
 
 # --- silence and races ----------------------------------------------------------------------------
 
 
 async def test_silence_escalates_and_the_next_tier_owns_from_its_direct_message(
-    office: Office,
+    office: ServiceOffice,
 ) -> None:
-    await office.conflict("PO-1")
-    office.advance(4 * HOUR)
-    direct = office.slack.direct("U0DAVID")
-    await office.until(lambda: office.slack.messages(direct))
-    [message] = office.slack.messages(direct)
-    assert message.text.startswith("🔴 Executive alert")
-    await office.click(message, ACK, "U0DAVID")
-    assert (await office.answer()).endswith("it is yours.")
-    assert (office.case().tier, office.case().owner) == ("executive", "david")
+    await slack_stories.silence_escalates_and_the_next_tier_owns_from_its_direct_message(office)
 
 
-@pytest.mark.parametrize("deadline_first", [True, False])
+@pytest.mark.parametrize("first", Race)
 async def test_an_acknowledgement_races_an_escalation_and_one_of_them_wins(
-    office: Office, deadline_first: bool
+    office: ServiceOffice, first: Race
 ) -> None:
-    [message] = await office.conflict("PO-1")
-    due = office.case().due
-    assert due is not None
-    office.clock.now = Instant(due - SECOND)
-    click = office.slack.click(message, ACK, "U0CLAIRE")
-    office.clock.now = Instant(due)  # what comes at this very instant is in time
-    if deadline_first:
-        direct = office.slack.direct("U0DAVID")
-        await office.until(lambda: office.slack.messages(direct))
-    await office.slack.deliver("interactive", click)
-    await office.slack.until(lambda: office.said, WAIT)
-    told = await office.answer()
-    office.advance(MINUTE)
-    case, kinds = office.case(), office.kinds()
-    if deadline_first:
-        assert (case.state, case.tier, case.owner) == (State.OPEN, "executive", None)
-        assert "claire is not the executive sponsor" in told
-        assert StepKind.ACKNOWLEDGED not in kinds
-        await office.until(lambda: "escalated to executive" in message.shown)
-    else:
-        assert (case.state, case.tier, case.owner) == (State.ACKNOWLEDGED, "management", "claire")
-        assert told.endswith("it is yours.")
-        assert StepKind.ESCALATED not in kinds
-        await office.until(lambda: message.text.startswith("🙋 Acknowledged"))
+    await slack_stories.an_acknowledgement_races_an_escalation_and_one_of_them_wins(office, first)
 
 
 # --- forms ----------------------------------------------------------------------------------------
 
 
-async def test_a_case_is_resolved_with_cause_action_and_prevention(office: Office) -> None:
+async def test_a_case_is_resolved_with_cause_action_and_prevention(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     done = await office.fill(
         "detente_resolve", message,
@@ -385,7 +189,7 @@ async def test_a_case_is_resolved_with_cause_action_and_prevention(office: Offic
     await office.until(lambda: message.text.startswith("✅ Resolved"))
 
 
-async def test_a_form_with_a_mistake_says_where_and_changes_nothing(office: Office) -> None:
+async def test_a_form_with_a_mistake_says_where_and_changes_nothing(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     wrong = await office.fill("detente_resolve", message, root_cause="  ")
     assert wrong == {
@@ -399,7 +203,7 @@ async def test_a_form_with_a_mistake_says_where_and_changes_nothing(office: Offi
     assert office.said == []
 
 
-async def test_every_other_thing_that_can_be_done_with_a_case(office: Office) -> None:
+async def test_every_other_thing_that_can_be_done_with_a_case(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     later = (office.clock() + DAY) // SECOND
     steps: list[tuple[str, dict[str, Any], State, str]] = [
@@ -464,7 +268,7 @@ async def test_a_bundle_is_acknowledged_as_a_whole_and_counted_as_such(tmp_path:
 
 
 async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
-    office: Office, tmp_path: Path
+    office: ServiceOffice, tmp_path: Path
 ) -> None:
     [message] = await office.conflict("PO-1")
     await office.click(message, "detente_comment", "U0MIA")
@@ -497,7 +301,7 @@ async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
     assert "not linked" in await office.slash("mine", "U0MIA")
 
 
-async def test_an_old_code_and_whoever_has_left_are_turned_away(office: Office) -> None:
+async def test_an_old_code_and_whoever_has_left_are_turned_away(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     await office.click(message, ACK, "U0GONE")
     assert "no longer active" in await office.answer()
@@ -516,7 +320,7 @@ async def test_an_old_code_and_whoever_has_left_are_turned_away(office: Office) 
 # --- /detente -------------------------------------------------------------------------------------
 
 
-async def test_slash_commands(office: Office) -> None:
+async def test_slash_commands(office: ServiceOffice) -> None:
     await office.conflict("PO-1")
     case_id = office.case().case_id
     assert case_id in await office.slash("mine")
@@ -539,7 +343,7 @@ async def test_slash_commands(office: Office) -> None:
     assert "you want to say" in await office.slash(f"comment {case_id}")
 
 
-async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: Office) -> None:
+async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: ServiceOffice) -> None:
     sample = sample_digest()
     for week in ("2026-W45", "2026-W46"):
         period = sample.period.model_copy(update={"key": week, "label": week})
@@ -560,7 +364,9 @@ async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: Off
 
 
 @pytest.mark.parametrize("abruptly", [False, True])
-async def test_a_connection_that_ends_is_opened_again(office: Office, abruptly: bool) -> None:
+async def test_a_connection_that_ends_is_opened_again(
+    office: ServiceOffice, abruptly: bool
+) -> None:
     [message] = await office.conflict("PO-1")
     opened = len(office.slack.made("apps.connections.open"))
     await office.slack.disconnect(abruptly=abruptly)
@@ -575,7 +381,7 @@ async def test_a_connection_that_ends_is_opened_again(office: Office, abruptly: 
     assert (await office.answer()).endswith("it is yours.")
 
 
-async def test_slack_is_acknowledged_while_the_writer_is_busy(office: Office) -> None:
+async def test_slack_is_acknowledged_while_the_writer_is_busy(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     busy = threading.Event()
     work = asyncio.create_task(office.service._writer.call(busy.wait, WAIT))
@@ -591,7 +397,7 @@ async def test_slack_is_acknowledged_while_the_writer_is_busy(office: Office) ->
 
 
 async def test_a_connection_that_slack_refuses_is_tried_again_and_no_secret_is_logged(
-    office: Office, caplog: pytest.LogCaptureFixture
+    office: ServiceOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     [message] = await office.conflict("PO-1")
@@ -610,7 +416,7 @@ async def test_a_connection_that_slack_refuses_is_tried_again_and_no_secret_is_l
         assert secret not in caplog.text
 
 
-async def test_what_cannot_be_read_is_acknowledged_and_harms_nothing(office: Office) -> None:
+async def test_what_cannot_be_read_is_acknowledged_and_harms_nothing(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     odd: list[Any] = [{}, {"type": "block_actions"}, {"type": "view_submission", "user": 7}, []]
     for payload in odd:
@@ -632,7 +438,7 @@ async def test_signed_requests_do_the_same_as_socket_mode(tmp_path: Path) -> Non
         empty = office.slack.submission(office.slack.views[0], "U0CLAIRE", {})
         status, text = await office.http(office.slack.form(empty))
         assert (status, json.loads(text)["response_action"]) == (200, "errors")
-        full = _state({"root_cause": "lorry"})
+        full = state_of({"root_cause": "lorry"})
         sent = office.slack.submission(office.slack.views[0], "U0CLAIRE", full)
         assert await office.http(office.slack.form(sent)) == (200, "")
         assert "resolved by claire" in await office.answer()

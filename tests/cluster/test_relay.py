@@ -28,6 +28,7 @@ from streams.cluster.clients import client_arguments
 from streams.cluster.settings import ClusterSettings
 from streams.intake import start_server
 from streams.store import OutboxStatus, Store
+from streams.writer import Clock
 from tests.acceptance.test_service import DIRECTORY, POLICY, Terminal
 from tests.cluster.cluster import WAIT, Cluster, until
 from tests.rigs.postgres import PostgresServer
@@ -74,9 +75,10 @@ async def relaying(
 ) -> AsyncIterator[RelayProcess]:
     """A relay in this process, beside the workers' processes."""
     cluster_settings = ClusterSettings(cluster.db, how.pop("kafka", cluster.kafka))
-    await asyncio.to_thread(put_in_force, settings, cluster_settings, wall_clock())
+    clock: Clock = how.pop("clock", wall_clock)
+    await asyncio.to_thread(put_in_force, settings, cluster_settings, clock())
     how = {"environment": {}} | how
-    relay = RelayProcess(cluster_settings, settings, wall_clock, terminal or Terminal(), **how)
+    relay = RelayProcess(cluster_settings, settings, clock, terminal or Terminal(), **how)
     started = asyncio.Event()
     running = asyncio.create_task(relay.run(started.set))
     waiting = asyncio.create_task(started.wait())

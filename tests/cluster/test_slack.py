@@ -1,68 +1,149 @@
-"""Slack in a cluster: one of two relays tells, and either decides at once what is clicked."""
+"""Slack in a cluster: two relays tell and listen, and either decides at once what is clicked.
+
+The stories are those of the embedded service; here they go through Kafka, a worker, PostgreSQL and
+two relays.
+"""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+import pytest
 
-from detente.cluster import put_in_force
-from detente.embedded import wall_clock
+from detente.relay_process import RelayProcess
 from rules.decision import State
 from schemas.time import SECOND
-from streams.cluster.settings import ClusterSettings
 from streams.store import Store
-from tests.acceptance.test_service import WAIT, Terminal
-from tests.acceptance.test_slack_inbound import ACK, DIRECTORY, POLICY
+from tests import slack_stories
+from tests.acceptance.test_service import WAIT, Clock, Terminal
 from tests.cluster.cluster import Cluster
-from tests.cluster.test_relay import relaying, settings_of, trouble
+from tests.cluster.test_relay import relaying, settings_of
 from tests.fakes.slack import SlackServer
+from tests.rigs.kafka import KafkaServer
+from tests.slack_stories import ACK, DIRECTORY, POLICY, Office, Race
 
 
-async def test_an_alert_is_told_by_one_relay_and_owned_by_a_click_on_either(
-    cluster: Cluster,
-) -> None:
-    settings = settings_of(cluster, POLICY, DIRECTORY)
-    put_in_force(settings, ClusterSettings(cluster.db, cluster.kafka), wall_clock())
-    async with SlackServer(lambda: wall_clock() / SECOND) as slack:
+class ClusterOffice(Office):
+    """A worker and two relays, and the Slack that people use."""
+
+    sockets = 2
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        relays: tuple[RelayProcess, RelayProcess],
+        slack: SlackServer,
+        clock: Clock,
+        store: Store,
+    ) -> None:
+        super().__init__(slack, clock, store)
+        self.cluster, self.relays = cluster, relays
+
+    async def take(self, *events: dict[str, Any]) -> None:
+        kafka = self.cluster.kafka
+        await self.cluster.produce(
+            (kafka.topic_of(said["type"]), b"acme", json.dumps(said).encode()) for said in events
+        )
+
+    def wake(self) -> None:
+        for relay in self.relays:
+            relay._news.set()
+
+    async def turn(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(WAIT):
+            while not holds():
+                self.advance(SECOND)
+                with suppress(TimeoutError):
+                    await self.slack.until(holds, 0.2)
+
+
+@pytest.fixture
+async def office(
+    kafka: KafkaServer, postgres_url: str, tmp_path: Path
+) -> AsyncIterator[ClusterOffice]:
+    """An office with nothing to do yet."""
+    cluster = await Cluster.make(kafka.brokers, postgres_url, tmp_path, partitions=1)
+    settings, clock = settings_of(cluster, POLICY, DIRECTORY), Clock()
+    async with SlackServer(lambda: clock() / SECOND) as slack:
         for channel in ("C0MANAGE", "C0FRONT"):
             slack.channel(channel)
         for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID"):
             slack.user(user)
-        listens = {
+        environment = {
             "SLACK_BOT_TOKEN": slack.bot_token,
             "SLACK_APP_TOKEN": slack.app_token,
             "SLACK_SIGNING_SECRET": slack.signing_secret,
         }
-        how = {"environment": listens, "slack_url": slack.api_url}
+        how = {"clock": clock, "environment": environment, "slack_url": slack.api_url}
         async with (
-            relaying(cluster, settings, Terminal(), **how),
+            relaying(cluster, settings, Terminal(), **how) as one,
             relaying(cluster, settings, Terminal(), **how) as other,
-            cluster.worker_inside(),
+            cluster.worker_inside(clock),
         ):
-            await asyncio.wait_for(slack.connected(), WAIT)
-            await cluster.produce(trouble(cluster, "PO-1", "PO-2"))
-            await slack.until(lambda: len(slack.roots("C0MANAGE")) == 2, WAIT)
-            first, second = slack.roots("C0MANAGE")
-            # Over Socket Mode, to whichever relay Slack chooses.
-            await slack.deliver("interactive", slack.click(first, ACK, "U0CLAIRE"))
-            await slack.until(lambda: first.text.startswith("🙋 Acknowledged"), WAIT)
-            # By signed HTTP, to the other.
-            payload = slack.click(second, ACK, "U0HENRIK")
-            body = urlencode({"payload": msgspec.json.encode(payload).decode()}).encode()
-            url = f"http://127.0.0.1:{other.port}/slack/interactions"
-            async with aiohttp.ClientSession() as session:
-                async with session.post(url, data=body, headers=slack.signed(body)) as answer:
-                    assert answer.status == 200
-                forged = slack.signed(body) | {"X-Slack-Signature": f"v0={'0' * 64}"}
-                async with session.post(url, data=body, headers=forged) as answer:
-                    assert answer.status == 401
-            await slack.until(lambda: second.text.startswith("🙋 Acknowledged"), WAIT)
-            assert len(slack.roots("C0MANAGE")) == 2
-            assert len(slack.roots("C0FRONT")) == 2
-    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
-        cases = tx.list_cases()
-    assert {(case.state, case.owner) for case in cases} == {
-        (State.ACKNOWLEDGED, "claire"),
-        (State.ACKNOWLEDGED, "henrik"),
+            await asyncio.wait_for(slack.connected(2), WAIT)
+            with Store.open(cluster.db, create=False) as store:
+                yield ClusterOffice(cluster, (one, other), slack, clock, store)
+    await cluster.close()
+
+
+async def test_an_alert_is_told_by_one_relay_and_owned_by_a_click_on_either(
+    office: ClusterOffice,
+) -> None:
+    await slack_stories.an_alert_is_owned_by_one_click_and_shows_it(office)
+    slack = office.slack
+    [second] = await office.conflict("PO-2")
+    # By signed HTTP, to the relay that the click over Socket Mode did not reach.
+    payload = slack.click(second, ACK, "U0HENRIK")
+    body = urlencode({"payload": msgspec.json.encode(payload).decode()}).encode()
+    url = f"http://127.0.0.1:{office.relays[0].port}/slack/interactions"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, data=body, headers=slack.signed(body)) as answer:
+            assert answer.status == 200
+        forged = slack.signed(body) | {"X-Slack-Signature": f"v0={'0' * 64}"}
+        async with session.post(url, data=body, headers=forged) as answer:
+            assert answer.status == 401
+    await office.until(lambda: second.text.startswith("🙋 Acknowledged"))
+    await office.all_told()
+    for channel in ("C0MANAGE", "C0FRONT"):
+        assert len(slack.roots(channel)) == 2
+    owned = {(order, office.case(order).state, office.case(order).owner)
+             for order in ("PO-1", "PO-2")}  # fmt: skip
+    assert owned == {
+        ("PO-1", State.ACKNOWLEDGED, "claire"),
+        ("PO-2", State.ACKNOWLEDGED, "henrik"),
     }
+
+
+async def test_two_people_click_at_once_on_two_relays_and_one_of_them_owns(
+    office: ClusterOffice,
+) -> None:
+    await slack_stories.two_people_click_at_once_and_one_of_them_owns(office)
+
+
+async def test_an_old_message_that_is_clicked_says_so_and_is_put_right(
+    office: ClusterOffice,
+) -> None:
+    await slack_stories.an_old_message_that_is_clicked_says_so_and_is_put_right(office)
+
+
+async def test_silence_escalates_and_the_next_tier_owns_from_its_direct_message(
+    office: ClusterOffice,
+) -> None:
+    await slack_stories.silence_escalates_and_the_next_tier_owns_from_its_direct_message(office)
+
+
+@pytest.mark.parametrize("first", Race)
+async def test_an_acknowledgement_races_an_escalation_and_one_of_them_wins(
+    office: ClusterOffice, first: Race
+) -> None:
+    await slack_stories.an_acknowledgement_races_an_escalation_and_one_of_them_wins(office, first)

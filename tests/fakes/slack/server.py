@@ -324,16 +324,24 @@ class SlackServer:
             await self._connected.wait_for(lambda: len(self._open()) >= sockets)
 
     async def deliver(
-        self, kind: str, payload: Mapping[str, Any], *, accepts_response: bool = True
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        accepts_response: bool = True,
+        socket: int = -1,
     ) -> Any:
         """Send an envelope over a socket; returns the payload of its acknowledgement.
 
-        `kind` is `interactive`, `slash_commands` or `events_api`. Raises ConnectionError when the
+        `kind` is `interactive`, `slash_commands` or `events_api`; `socket` says which of those that
+        are open, in the order of their opening. Raises ConnectionError when the
         socket ends before the acknowledgement.
         """
         envelope_id = f"envelope-{next(self._serial)}"
         future = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
-        await self.resend(envelope_id, kind, payload, accepts_response=accepts_response)
+        await self.resend(
+            envelope_id, kind, payload, accepts_response=accepts_response, socket=socket
+        )
         return await future
 
     async def resend(
@@ -343,9 +351,10 @@ class SlackServer:
         payload: Mapping[str, Any],
         *,
         accepts_response: bool = True,
+        socket: int = -1,
     ) -> None:
         """Send an envelope, or the same one once more, without waiting for its acknowledgement."""
-        await self._open()[-1].send_json(
+        await self._open()[socket].send_json(
             {
                 "envelope_id": envelope_id,
                 "type": kind,
