@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from detente.documents import Knowledge, stored_knowledge
-from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, wall_clock
+from detente.embedded import wall_clock
 from detente.output import RefusedError
 from detente.settings import Settings, read_settings
 from rules.calendars import BusinessCalendar
@@ -21,7 +21,7 @@ from rules.patterns import read_pattern_key
 from rules.subjects import split_key
 from schemas.policy import Policy
 from schemas.time import SECOND, Instant, iso
-from streams.horizon import FeedWatch, SourceProgress
+from streams.horizon import DOWN_SINCE, LAST_ALIVE, UP_SINCE, FeedWatch, SourceProgress
 from streams.store import Store, Transaction
 from streams.store.engines import database_file, parse_url
 

@@ -21,14 +21,10 @@ from detente.documents import (
 from detente.settings import Settings
 from schemas.time import Instant
 from streams.handler import Handler
+from streams.horizon import LAST_ALIVE as LAST_ALIVE  # noqa: PLC0414 - who asks for us asks for it
 from streams.horizon import FeedWatch, SourceProgress
 from streams.store import DOCUMENTS, Store, Transaction
 from streams.touchpoints import owe_touchpoints
-
-#: Settings of the store: when the service last said that it lives.
-LAST_ALIVE = "last_alive"
-#: Settings of the store: the bounds of the last gap in service, for commands that look at feeds.
-UP_SINCE, DOWN_SINCE = "up_since", "down_since"
 
 
 def wall_clock() -> Instant:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from detente.cluster import LOOK_EVERY, Parts, opened, repeat
 from detente.failures import PortTakenError
 from detente.settings import Settings
+from streams.cluster.gaps import INTAKE, note_open
 from streams.cluster.http_intake import KafkaTaker
 from streams.cluster.settings import ClusterSettings
 from streams.health import metrics_page
@@ -86,6 +87,8 @@ class IntakeProcess:
 
             async def look() -> float:
                 await parts.writer.call(self._read_tokens, parts)
+                if taker.trouble is None:
+                    await parts.writer.call(note_open, parts.store, INTAKE, self._clock())
                 await parts.looking.look()
                 return LOOK_EVERY
 

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from detente.documents import DirectoryFile, Knowledge, PolicyFile
-from detente.embedded import LAST_ALIVE
 from detente.inputs import Display
 from detente.occupancy import Lock, OccupiedError
 from detente.output import RefusedError, UnreachableError, remark, say, shown
@@ -16,6 +15,7 @@ from rules.decision import State
 from rules.policy import PolicyHistory
 from schemas.time import Instant, iso
 from streams.digests import REPLAYED
+from streams.horizon import LAST_ALIVE
 from streams.records import Record
 from streams.replay import Replay, Tally
 from streams.sorting import sort_records

@@ -29,7 +29,6 @@ from detente.channels import open_channels
 from detente.closures import ClosureLists
 from detente.cluster import LOOK_EVERY, Parts, opened, process_name, repeat
 from detente.disruptions import Disruptions
-from detente.embedded import LAST_ALIVE, UP_SINCE
 from detente.failures import PortTakenError
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
@@ -39,10 +38,11 @@ from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
 from schemas.time import SECOND, Instant
 from streams.cluster.announcer import BATCH, Announcer
+from streams.cluster.gaps import last_gap
 from streams.cluster.looking import ClusterFeedWatch
 from streams.cluster.settings import ClusterSettings
 from streams.health import health_app
-from streams.horizon import SourceProgress
+from streams.horizon import LAST_ALIVE, SourceProgress
 from streams.intake import HttpServer, start_server
 from streams.issuing import Reporting
 from streams.ledger import reporting_zone
@@ -271,11 +271,10 @@ class _Duties:
             if not self._ours:
                 return False
             tx.put_setting(LAST_ALIVE, str(now))
-            up_since = tx.setting(UP_SINCE)
-            if up_since is None:  # sources are expected to speak since the first relay ran
-                tx.put_setting(UP_SINCE, str(now))
             feeds = tx.feeds()
-        self._watch.up_since = Instant(int(up_since or now))
+            up_since, self._watch.down_since = last_gap(tx)
+        # Before the brokers were seen for the first time nobody is expected to have sent anything.
+        self._watch.up_since = now if up_since is None else up_since
         self._watch.heard = {
             name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
             for name, feed in feeds.items()

@@ -27,7 +27,7 @@ from detente.alarms import Alarms
 from detente.channels import open_channels
 from detente.closures import ClosureLists
 from detente.disruptions import Disruptions
-from detente.embedded import DOWN_SINCE, LAST_ALIVE, UP_SINCE, Embedded
+from detente.embedded import Embedded
 from detente.failures import PortTakenError
 from detente.occupancy import Address, publish, withdraw
 from detente.reachability import keep_proof
@@ -39,6 +39,7 @@ from detente.wire import PATH, decode_records, encode_outcomes
 from notifiers.notifier import Notifiers
 from schemas.time import SECOND, Instant
 from streams.health import metrics_page
+from streams.horizon import DOWN_SINCE, LAST_ALIVE, UP_SINCE
 from streams.intake import HttpServer, check_binding, create_app, start_server
 from streams.issuing import Reporting
 from streams.ledger import reporting_zone

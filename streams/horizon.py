@@ -13,6 +13,10 @@ from schemas.policy import About, Policy
 from schemas.time import Instant
 
 START = Instant(0)
+#: Settings of a store: when the service last said that it lives.
+LAST_ALIVE = "last_alive"
+#: Settings of a store: the bounds of the last gap in service.
+UP_SINCE, DOWN_SINCE = "up_since", "down_since"
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ class FeedReport:
 
 @dataclass(slots=True)
 class FeedWatch:
-    """Watches the sources of the embedded runtime.
+    """Watches the sources.
 
     `down_since` and `up_since` are the bounds of the last gap in service; None if there was none.
     """

@@ -56,7 +56,7 @@ class Deadlines(Service):
         try:
             asked_at = self._clock()  # before anybody is asked: nothing may slip in between
             self._read_past.asked(asked_at, await self._ends.ask())
-            await self._writer.call(self._deciding.look, self._inputs)
+            await self._writer.call(self._deciding.look, self._inputs, asked_at)
             return await self._writer.call(self._deciding.tick) > 0
         except StoppedError:
             return False

@@ -8,6 +8,7 @@ from rules.recipients import Recipients
 from rules.world import Horizon
 from schemas.time import Instant
 from streams.announcements import announce
+from streams.cluster.gaps import BROKERS, last_gap, note_open
 from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
 from streams.handler import DocumentsChanged, FenceMoved, Handler
 from streams.horizon import SourceProgress
@@ -87,10 +88,18 @@ class Deciding:
         with self._store.reading() as tx:
             return tx.fences(topics)
 
-    def look(self, topics: Collection[str]) -> None:
-        """Note how far the topics were committed, and what was heard of each source."""
+    def look(self, topics: Collection[str], reached_at: Instant | None = None) -> None:
+        """Note how far the topics were committed, and what was heard of each source.
+
+        `reached_at` is when the brokers were asked for their ends, if they have answered.
+        """
+        if reached_at is not None:
+            note_open(self._store, BROKERS, reached_at)
         with self._store.reading() as tx:
             fences, feeds = tx.fences(topics), tx.feeds()
+            up_since, self._horizon.watch.down_since = last_gap(tx)
+        if up_since is not None:
+            self._horizon.watch.up_since = up_since
         self._horizon.watch.heard = {
             name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
             for name, feed in feeds.items()

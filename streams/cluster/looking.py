@@ -46,14 +46,15 @@ class Looking:
 
     async def look(self) -> None:
         """Look once. Raises what the store does."""
+        reached_at = None
         try:
             async with asyncio.timeout(_WITHIN):
-                await self._ask()
+                reached_at = await self._ask()
         except (KafkaError, ClusterSettingsError, OSError, TimeoutError) as error:
             _log.info("The brokers do not say where the topics end: %r", error)
-        await self._writer.call(self._deciding.look, self._kafka.inputs)
+        await self._writer.call(self._deciding.look, self._kafka.inputs, reached_at)
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> Instant:
         if self._ends is None:
             ends = EndOffsets(self._kafka)
             try:
@@ -64,6 +65,7 @@ class Looking:
             self._ends = ends
         asked_at = self._clock()  # before anybody is asked: nothing may slip in between
         self._read_past.asked(asked_at, await self._ends.ask())
+        return asked_at
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -53,9 +53,10 @@ roles: {account_manager: anna, partnership_manager: claire, executive_sponsor: d
 """
 
 
-def documents() -> tuple[PolicyFile, DirectoryFile]:
-    """The policy and the directory of this trade."""
-    policy = compile_body(POLICY, "policy")
+def documents(grace_after_gap: str = "0min", sources: str = "") -> tuple[PolicyFile, DirectoryFile]:
+    """The policy and the directory of this trade. Clocks of tests jump, and most gaps are none."""
+    patience = f"patience: {{grace_after_gap: {grace_after_gap}}}\n"
+    policy = compile_body(POLICY + (patience + sources).encode(), "policy")
     return policy, read_directory(DIRECTORY, "directory", policy.compiled)
 
 
