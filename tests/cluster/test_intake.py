@@ -65,6 +65,12 @@ async def get(intake: IntakeProcess, path: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+def noted(cluster: Cluster) -> str:
+    """When an intake last said that it can take events."""
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        return tx.setting("open.intake") or ""
+
+
 def cases(cluster: Cluster) -> dict[str, State]:
     """The states of the cases about orders."""
     with Store.open(cluster.db, create=False) as store, store.reading() as tx:
@@ -151,6 +157,9 @@ async def test_while_the_broker_is_away_nothing_is_answered_as_taken(
                 pass
         [kept, *_] = await records(mine, mine.kafka.events_topic, 1)
         assert kept.value == value
+        # Whoever could not send meanwhile gets time to do it.
+        before = await asyncio.to_thread(noted, mine)
+        await until(lambda: noted(mine) > before)
 
 
 async def test_an_open_address_stays_shut_until_there_is_a_token(cluster: Cluster) -> None:
