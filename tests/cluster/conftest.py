@@ -1,6 +1,8 @@
 """A cluster for each test, on the Kafka and the PostgreSQL that the run of the tests started."""
 
-from collections.abc import AsyncIterator
+import gc
+import warnings
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,19 @@ from detente.documents import load_directory, load_policy
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.trade import documents
 from tests.rigs.kafka import KafkaServer
+
+
+@pytest.fixture(autouse=True)
+def sockets_that_aiokafka_lost() -> Iterator[None]:
+    """Sweep up after brokers that went away in the middle of something.
+
+    aiokafka now and then drops a connection without closing it when its broker dies meanwhile. The
+    socket is closed as garbage, with a warning in whichever test happens to run then.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed", ResourceWarning)
+        gc.collect()
 
 
 def with_sample_documents(made: Cluster) -> Cluster:
