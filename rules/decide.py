@@ -298,8 +298,11 @@ class Decider:
 
     def _unknown_of(self, items: list[Taken], document: Document, key: str) -> list[Taken]:
         if len(items) == 1:
-            said = items[0].statement.contribution
-            if all(c.id != said.id for c in document.contributions):
+            event_id = items[0].statement.contribution.id
+            for c in document.contributions:
+                if c.id == event_id:
+                    break
+            else:
                 return items
         known = {(c.source, c.id): c for c in document.contributions}
         fresh = []

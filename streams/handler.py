@@ -356,18 +356,22 @@ class Handler:
         knows = self.world.recipients.knows
         events: dict[tuple[str, str], int] = {}
         newest: dict[str, int] = {}
+        speaking: set[tuple[str, str]] = set()
         for item in taken:
             statement = item.statement
             said = statement.contribution
             source, time = said.source, said.time
             feed = source, said.type
-            events[feed] = events.get(feed, 0) + 1
+            known = events.get(feed)
+            if known is None:
+                known = 0
+                # Live, people's commands are no feed: nobody's silence is proven by them.
+                if self.virtual or not said.type.startswith(COMMANDS):
+                    speaking.add(feed)
+            events[feed] = known + 1
             if time > latest:
                 _count(changes.counts, "stamped in the future", source, said.type)
-            elif time > newest.get(source, 0) and (
-                # Live, people's commands are no feed: nobody's silence is proven by them.
-                self.virtual or not said.type.startswith(COMMANDS)
-            ):
+            elif time > newest.get(source, 0) and feed in speaking:
                 newest[source] = time
             if statement.partner_id and not knows(statement.partner_id):
                 _count(changes.counts, "unknown partner", source, statement.partner_id)
