@@ -3,8 +3,9 @@
 from typing import Any
 
 from rules.clocks.clock import Clock
+from rules.clocks.ladder_clocks import ladder_clocks, terms_from
 from rules.decision import StepKind, StepRow
-from rules.subjects import Taken, case_id
+from rules.subjects import Document, Taken, case_id
 from tests.clock_timelines import TICKET, Timeline, at, by_key, policy, shown
 
 ID = case_id(TICKET)
@@ -173,3 +174,34 @@ def test_assigning_a_case_to_oneself_takes_it_on() -> None:
     timeline.steps.append(step(2, StepKind.ASSIGNED, "2026-11-02 11:00", key, actor="bert"))
     clock = by_key(timeline.all("2026-11-02 20:00"))["acknowledge/1"]
     assert facts(clock) == ("met", "2026-11-02 14:00", "2026-11-02 11:00", "bert")
+
+
+def test_visits_that_were_over_are_left_out_but_for_those_asked_for() -> None:
+    timeline = told(
+        OPENED,
+        step(
+            2,
+            StepKind.ESCALATED,
+            "2026-11-02 14:00",
+            tier="management",
+            due="2026-11-03 10:00",
+        ),
+    )
+    terms = terms_from(timeline.world, "acme", at("2026-11-02 10:00"))
+    document = Document([], timeline.taken, [])
+
+    def cycles(over_by: str, *named: str) -> list[str]:
+        found = ladder_clocks(
+            TICKET,
+            timeline.steps,
+            document,
+            terms,
+            at("2026-11-02 20:00"),
+            over_by=at(over_by),
+            cycles=named,
+        )
+        return sorted({clock.cycle for clock in found})
+
+    assert cycles("2026-11-02 15:00") == ["2"]
+    assert cycles("2026-11-02 15:00", "1") == ["1", "2"]
+    assert cycles("2026-11-02 14:00") == ["1", "2"]
