@@ -16,7 +16,7 @@ from typing import NamedTuple
 from benchmarks.incidents import ROWS, SECONDS
 from benchmarks.measures import DEFAULT, FULL, MEASURES, TINY, Figures
 
-_USUAL = ["pipeline", "growth", "memory", "deadlines", "latency", "incidents", "digest"]
+_USUAL = ["pipeline", "warnings", "growth", "memory", "deadlines", "latency", "incidents", "digest"]
 _SCALES = {"default": DEFAULT, "full": FULL, "tiny": TINY}
 
 
@@ -87,6 +87,9 @@ def lines(found: Mapping[str, Figures]) -> Iterator[Line]:
         yield Line("  whole pipeline", f"{f['pipeline_per_s']:,.0f} events/s")
         yield Line("  of it in deadline ticks", f"{f['share_of_ticks']:.0%}")
         yield Line("  cases opened", f"{f['cases']:,} of {f['events']:,} events")
+    if f := found.get("warnings"):
+        yield Line("  the same, warning of promises", f"{f['ratio']:.3f}")
+        yield Line("  median of the batches", f"{f['median_ratio']:.3f}")
     if f := found.get("growth"):
         ratio = f["ratio"]
         what = f"an event with {f['orders']:,} orders / with {f['small_orders']:,}"

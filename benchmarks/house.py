@@ -23,9 +23,14 @@ _TIERS = ("strategic", *["growth"] * 3, *["standard"] * 6)
 class House:
     """Policy and directory, ready to decide with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, warns: bool = True) -> None:
+        """`warns` as the sample policy does; else nobody is warned before a promise breaks."""
         self._policy_body = (_EXAMPLES / "policy.yaml").read_bytes()
         self.policy = read_document(self._policy_body, "policy.yaml", Policy).value
+        if not warns:
+            quiet = {"warn": (), "stale_pause_after": None}
+            clocks = self.policy.clocks.model_copy(update=quiet)
+            self.policy = self.policy.model_copy(update={"clocks": clocks})
         compiled = compile_policy(self.policy, "benchmark")
         directory = {
             "people": {

@@ -57,11 +57,23 @@ Figures = dict[str, Any]
 
 
 def pipeline(scale: Scale) -> Figures:
-    """Parsing alone, and the whole way into the store, batch by batch of the same records."""
+    """Parsing alone, and the whole way into the store, batch by batch of the same records.
+
+    Nobody is warned: how much warnings cost is the policy's choice, and `warnings` shows it.
+    """
+    return _pipeline(scale, warns=False)
+
+
+def warnings(scale: Scale) -> Figures:
+    """The same with the warnings that the sample policy asks for."""
+    return _pipeline(scale, warns=True)
+
+
+def _pipeline(scale: Scale, *, warns: bool) -> Figures:
     parsing: list[float] = []
     whole: list[float] = []
     ticks: list[float] = []
-    with _register(scale.register) as (store, house, _):
+    with _register(scale.register, warns=warns) as (store, house, _):
         handler = house.handler(store)
         _warm_up(handler, scale.register)
         for records, now in _stream(scale.events, scale.register):
@@ -204,6 +216,7 @@ MEASURES: dict[str, Callable[[Scale], Figures]] = {
     run.__name__: run
     for run in (
         pipeline,
+        warnings,
         growth,
         memory,
         deadlines,
@@ -216,9 +229,11 @@ MEASURES: dict[str, Callable[[Scale], Figures]] = {
 
 
 @contextmanager
-def _register(orders: int, waiting: int = load.LAG) -> Iterator[tuple[Store, House, float]]:
+def _register(
+    orders: int, waiting: int = load.LAG, *, warns: bool = True
+) -> Iterator[tuple[Store, House, float]]:
     """A store with so many orders, the last ones waiting, and how long it took to fill."""
-    house = House()
+    house = House(warns=warns)
     register.check(house)
     with TemporaryDirectory() as folder, Store.open(register.database(folder)) as store:
         start = perf_counter()
