@@ -116,7 +116,7 @@ def interval(figure: Figure) -> str:
     """The bounds between which a share probably lies; empty if there are none."""
     if figure.interval is None:
         return ""
-    low, high = (f"{100 * bound:.1f}" for bound in figure.interval)
+    low, high = (number(100 * Decimal(bound), Unit.PERCENT) for bound in figure.interval)
     return f"{low} to {high} %"
 
 

@@ -10,26 +10,23 @@ from rules.digest.early_warnings import WARNINGS
 from rules.digest.material import Material
 from rules.digest.open_cases import open_at_end
 from rules.digest.sheet import Sheet, many, words
-from schemas.report import Headline, Tone
+from schemas.report import Figure, Headline, Tone
 
 _NAMED = 3
 
 
 def summary(m: Material, sheet: Sheet) -> tuple[Headline, ...]:
     """Promises, breaches, escalations, early warnings, decisions: one line for each."""
-    return (_promises(sheet), _breaches(m, sheet), _escalations(m, sheet), _warnings(m, sheet),
+    return (_promises(m, sheet), _breaches(m, sheet), _escalations(m, sheet), _warnings(m, sheet),
             _decisions(m))  # fmt: skip
 
 
-def _promises(sheet: Sheet) -> Headline:
+def _promises(m: Material, sheet: Sheet) -> Headline:
     whole = sheet.figures["attainment/all"]
     if not whole.n:
         return Headline(text="No promise to a partner fell due.", figures=(whole.id,))
     text = f"{whole.shown} of the promises to partners were kept ({many(whole.n, 'commitment')} due"
-    earlier = [value for value in whole.before if value is not None]
-    if earlier and whole.value is not None:
-        text += f"; {' %, '.join(map(str, earlier))} % in the periods before"
-    text += ")"
+    text += f"{_earlier(m, whole)})"
     targets = [
         f
         for f in sheet.figures.values()
@@ -41,6 +38,17 @@ def _promises(sheet: Sheet) -> Headline:
         text += f"; {len(targets) - len(missed)} of {many(len(targets), 'target')} reached"
         tone = Tone.BAD if missed else Tone.GOOD
     return Headline(text=f"{text}.", tone=tone, figures=(whole.id, *(f.id for f in missed)))
+
+
+def _earlier(m: Material, figure: Figure) -> str:
+    """The share in each period before, and in which of them nothing was due."""
+    periods = m.period.before(len(figure.before))
+    shares = list(zip(periods, figure.before, strict=True))
+    known = [f"{value} % in {period.short}" for period, value in shares if value is not None]
+    empty = [period.short for period, value in shares if value is None]
+    if not known:
+        return ""
+    return "; " + ", ".join(known) + (f"; none due in {', '.join(empty)}" if empty else "")
 
 
 def _breaches(m: Material, sheet: Sheet) -> Headline:

@@ -86,6 +86,28 @@ def test_a_share_just_below_all_is_never_shown_as_all_and_misses_its_target() ->
     assert (figure.shown, figure.reached) == ("99.9 %", False)
 
 
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ([(1, 1), (2, 1), (1, 0), (9, 1)],
+         "50.0 % in W43, 66.6 % in W44, 100.0 % in W45, 90.0 % in W46"),
+        ([(0, 0), (2, 1), (0, 0), (9, 1)], "66.6 % in W44, 90.0 % in W46; none due in W43, W45"),
+    ],
+)  # fmt: skip
+def test_the_summary_says_which_share_was_which_week_s(
+    before: list[tuple[int, int]], said: str
+) -> None:
+    weeks = [counts(*week) for week in before]
+    made = report(counts=counts(3, 1), before=weeks, targets={})
+    assert made.summary[0].text == (
+        f"75.0 % of the promises to partners were kept (4 commitments due; {said})."
+    )
+
+
+def test_of_weeks_in_which_nothing_was_due_the_summary_is_silent() -> None:
+    assert report(counts=counts(3, 1), targets={}).summary[0].text.endswith("(4 commitments due).")
+
+
 @given(
     st.lists(
         st.tuples(

@@ -17,7 +17,8 @@ from notifiers.report import (
 )
 from notifiers.report.scale import scale_of
 from notifiers.report.style import COLOURS, DRAWN, TEXTS
-from notifiers.report.wording import NOTHING, about, amount, number
+from notifiers.report.wording import NOTHING, about, amount, interval, number
+from rules.attainment import wilson
 from schemas.report import (
     Cell,
     Chart,
@@ -151,6 +152,23 @@ def test_a_target_is_shown_as_it_was_set_and_a_value_below_it_stays_below_everyw
         assert "99.975 %" in text, form
         assert "99.9 %" in text, form
         assert "100 %" not in text, form
+
+
+@pytest.mark.parametrize(
+    ("kept", "of", "shown"),
+    [
+        (13, 20, "43.3 to 81.9 %"),
+        (10**5 - 1, 10**5, "99.9 to 99.9 %"),  # 99.9998 % at most is not all of them
+        (1, 10**5, "0.0002 to 0.006 %"),  # nor 0.0002 % none
+        (20, 20, "83.9 to 100 %"),
+        (0, 20, "0 to 16.1 %"),
+    ],
+)
+def test_a_share_probably_lies_at_all_or_nothing_only_where_it_was(
+    kept: int, of: int, shown: str
+) -> None:
+    found = digest().all_figures()[0].model_copy(update={"interval": wilson(kept, of)})
+    assert interval(found) == shown
 
 
 def test_one_thing_is_told_in_the_singular() -> None:
