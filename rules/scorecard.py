@@ -15,7 +15,6 @@ from rules.attainment import Attainment, Outcome, control_totals, quantile, wils
 from rules.clocks.clock import PARTNER
 from rules.deadlines import in_words
 from rules.delivery_figures import ZERO, Basis, Due, Grade
-from rules.digest.attainment import target_of
 from rules.partner_months import (
     PartnerMonth,
     PartnerMonths,
@@ -24,6 +23,7 @@ from rules.partner_months import (
     due_in,
     lead_times,
 )
+from rules.report_parts import target_of
 from rules.subjects import split_key
 from schemas.report import (
     Cell,

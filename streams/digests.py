@@ -20,8 +20,9 @@ from rules.digest.disputes import verdict_of
 from rules.digest.material import Counts, Material, Names, is_promise, paused_since
 from rules.digest.open_cases import age_name
 from rules.digest.period import Days
-from rules.digest.sheet import Question, about
+from rules.digest.sheet import Question
 from rules.ledger import Escalation, Instance
+from rules.report_parts import about
 from rules.world import World
 from schemas.policy import Metric
 from schemas.report import Change, Report, ReportKind

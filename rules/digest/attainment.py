@@ -1,26 +1,26 @@
 """Attainment: how many promises to partners were kept, by partner tier, metric and partner."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Sequence
 
 from rules.attainment import Attainment, Outcome
 from rules.digest.material import Counts, Material, attained, is_promise
-from rules.digest.sheet import (
+from rules.digest.sheet import Question, Sheet
+from rules.ledger import Instance
+from rules.report_parts import (
     LISTED,
-    Question,
-    Sheet,
     cell,
     columns,
     left_out,
+    plain,
     said,
     share,
     shown_share,
     table,
+    target_of,
     unlisted,
     words,
 )
-from rules.ledger import Instance
 from schemas.policy import Metric
 from schemas.report import Chart, ChartKind, Figure, Section, Series, Table, Unit
 
@@ -46,21 +46,6 @@ def attainment_sections(m: Material, sheet: Sheet) -> tuple[Section, ...]:
             tables=(_by_partner(promises, sheet),),
         ),
     )
-
-
-def target_of(
-    targets: Mapping[str, Mapping[str, object]], tier: str, metric: str
-) -> Decimal | None:
-    """The percent to reach: what the tier says of the metric, else of any, else the default's."""
-    kind = "touchpoint" if metric.startswith("touchpoint:") else metric
-    for group in (targets.get(tier, {}), targets.get("default", {})):
-        for name in (metric.removeprefix("touchpoint:"), kind, "default"):
-            if name in group:
-                try:
-                    return Decimal(str(group[name]))
-                except InvalidOperation:  # a policy that was loaded has numbers there
-                    return None
-    return None
 
 
 class _Promises:
@@ -169,7 +154,7 @@ def _by_tier_and_metric(promises: _Promises, sheet: Sheet) -> Table:
                 said(tier),
                 said(words(metric)),
                 cell(put),
-                said("" if target is None else f"{target.normalize():f} %"),
+                said("" if target is None else f"{plain(target)} %"),
                 said(figure.n),
                 said(figure.breached),
                 said(_four_before(before)),

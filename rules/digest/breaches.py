@@ -2,8 +2,9 @@
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Sheet, about, behind_figure, columns, said, table, words
+from rules.digest.sheet import Sheet
 from rules.ledger import Instance
+from rules.report_parts import about, behind_figure, columns, said, table, words
 from schemas.report import Cell, Section, Tone
 from schemas.time import local_text
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rules.digest.sheet import Question, many
+from rules.digest.sheet import Question
+from rules.report_parts import many
 from schemas.report import Change, Report, counted
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]

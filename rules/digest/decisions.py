@@ -8,7 +8,8 @@ from rules.decision import Kind
 from rules.digest.disputes import undecided
 from rules.digest.material import Material, paused_since
 from rules.digest.open_cases import open_at_end
-from rules.digest.sheet import Question, Sheet, behind_figure, columns, said, table, words
+from rules.digest.sheet import Question, Sheet
+from rules.report_parts import behind_figure, columns, said, table, words
 from schemas.report import Section, Tone
 from schemas.time import DAY
 

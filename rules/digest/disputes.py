@@ -4,7 +4,8 @@ from collections import Counter
 
 from rules.decision import StepKind, StepRow
 from rules.digest.material import Material
-from rules.digest.sheet import LISTED, Question, Sheet, columns, said, table
+from rules.digest.sheet import Question, Sheet
+from rules.report_parts import LISTED, columns, said, table
 from schemas.report import Section, Tone, Visibility
 from schemas.time import local_text
 

@@ -14,7 +14,8 @@ from math import comb, sqrt
 
 from rules.attainment import Attainment
 from rules.digest.material import Counts, Material, is_promise
-from rules.digest.sheet import LISTED, Question, Sheet, columns, said, shown_share, table, unlisted
+from rules.digest.sheet import Question, Sheet
+from rules.report_parts import LISTED, columns, said, shown_share, table, unlisted
 from schemas.report import Figure, Section, Tone, Unit
 
 #: Commitments that must have been due on either side of the comparison.

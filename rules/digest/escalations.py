@@ -6,8 +6,9 @@ from rules.attainment import Outcome, quantile
 from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE
 from rules.deadlines import in_words
 from rules.digest.material import Material, attained
-from rules.digest.sheet import LISTED, Question, Sheet, cell, columns, said, table, unlisted
+from rules.digest.sheet import Question, Sheet
 from rules.ledger import Escalation
+from rules.report_parts import LISTED, cell, columns, said, table, unlisted
 from schemas.report import Cell, Section, Table, Visibility
 
 _DUE = [str(Outcome.MET), str(Outcome.BREACHED)]

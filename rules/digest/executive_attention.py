@@ -6,8 +6,9 @@ from typing import Any
 from rules.clocks.ladder_clocks import ACKNOWLEDGE
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import LISTED, Question, Sheet, behind_figure, columns, said, table, words
+from rules.digest.sheet import Question, Sheet
 from rules.ledger import Escalation
+from rules.report_parts import LISTED, behind_figure, columns, said, table, words
 from schemas.report import Section, Tone, Unit, Visibility
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 
 from rules.attainment import Outcome
 from rules.digest.material import Material
-from rules.digest.sheet import LISTED, Question, Sheet, cell, columns, hours, said, table, unlisted
+from rules.digest.sheet import Question, Sheet, hours
+from rules.report_parts import LISTED, cell, columns, said, table, unlisted
 from schemas.report import Cell, Figure, Section, Tone, Visibility
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from rules.attainment import Attainment, Outcome
 from rules.decision import StepRow
@@ -56,7 +57,7 @@ class Material:
     """Best first."""
     tiers: Sequence[str]
     """Escalation tiers, lowest first."""
-    targets: Mapping[str, Mapping[str, object]]
+    targets: Mapping[str, Mapping[str, Decimal]]
     names: Names
     counts: Counts
     before: Sequence[Counts]

@@ -4,18 +4,9 @@ from decimal import Decimal
 
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import (
-    Question,
-    Sheet,
-    behind_figure,
-    cell,
-    columns,
-    many,
-    said,
-    table,
-    words,
-)
+from rules.digest.sheet import Question, Sheet
 from rules.ledger import Escalation
+from rules.report_parts import behind_figure, cell, columns, many, said, table, words
 from schemas.report import Chart, ChartKind, Section, Series, Tone, Unit
 from schemas.time import DAY
 

@@ -5,19 +5,9 @@ from collections import Counter
 from rules.decision import Kind
 from rules.digest.material import Material
 from rules.digest.open_cases import open_at_end
-from rules.digest.sheet import (
-    LISTED,
-    Question,
-    Sheet,
-    behind_figure,
-    cell,
-    columns,
-    said,
-    table,
-    unlisted,
-    words,
-)
+from rules.digest.sheet import Question, Sheet
 from rules.patterns import read_pattern_key
+from rules.report_parts import LISTED, behind_figure, cell, columns, said, table, unlisted, words
 from schemas.report import Section, Table, Tone
 
 #: So many cases of one rule with one partner, over all periods shown, are a repetition.

@@ -7,7 +7,8 @@ hard ones lowers it. So it never stands alone.
 from rules.attainment import quantile
 from rules.deadlines import in_words
 from rules.digest.material import Material
-from rules.digest.sheet import Question, Sheet, cell, columns, said, table
+from rules.digest.sheet import Question, Sheet
+from rules.report_parts import cell, columns, said, table
 from schemas.policy import Metric
 from schemas.report import Section, Unit
 

@@ -9,7 +9,8 @@ from rules.digest.decisions import asked_for
 from rules.digest.early_warnings import WARNINGS
 from rules.digest.material import Material
 from rules.digest.open_cases import open_at_end
-from rules.digest.sheet import Sheet, many, words
+from rules.digest.sheet import Sheet
+from rules.report_parts import many, words
 from schemas.report import Figure, Headline, Tone
 
 _NAMED = 3

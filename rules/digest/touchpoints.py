@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from rules.attainment import Outcome
 from rules.digest.material import Material, attained
-from rules.digest.sheet import Question, Sheet, cell, columns, said, table, words
+from rules.digest.sheet import Question, Sheet
+from rules.report_parts import cell, columns, said, table, words
 from schemas.report import Chart, ChartKind, Section, Series, Tone, Unit
 
 _PREFIX = "touchpoint:"
