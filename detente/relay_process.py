@@ -32,7 +32,7 @@ from detente.disruptions import Disruptions
 from detente.failures import PortTakenError
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
-from detente.service import POST_EVERY
+from detente.service import POST_EVERY, RELAY_GRACE, RELAY_PATIENCE
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
@@ -130,6 +130,7 @@ class RelayProcess:
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         relay = self._relay(parts, session)
+        stack.push_async_callback(relay.close, RELAY_GRACE)
         announcer = Announcer(
             self._cluster.kafka, parts.store, parts.writer, self.name, self._clock
         )
@@ -215,6 +216,7 @@ class RelayProcess:
             SystemRandom(),
             keep_proof=keep_proof,
             reports=stored_reports(parts.store),
+            patience=RELAY_PATIENCE,
             shift=Shift(self.name, self._clock),
         )
 

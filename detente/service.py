@@ -59,10 +59,10 @@ WATCH_EVERY = 2.0
 #: Seconds that the clock waits at most: somebody else may have written an earlier deadline.
 TICK_EVERY = 1.0
 #: Seconds that each part gets to end, within the ten of the whole.
-_HTTP_GRACE, _LOOPS_GRACE, _SLACK_GRACE, _RELAY_GRACE, _WRITER_GRACE = 3.0, 2.0, 1.0, 1.0, 3.0
+_HTTP_GRACE, _LOOPS_GRACE, _SLACK_GRACE, RELAY_GRACE, _WRITER_GRACE = 3.0, 2.0, 1.0, 1.0, 3.0
 _RELAY_EVERY = 60.0
 #: Seconds that a run of the relay waits for the slowest before it looks for what is new.
-_RELAY_PATIENCE = 0.05
+RELAY_PATIENCE = 0.05
 #: Seconds after which the ledger of commitments is brought up to date again.
 POST_EVERY = 5.0
 _AFTER_TROUBLE = 1.0
@@ -138,14 +138,14 @@ class Service:
                 self._notifiers(session),
                 SystemRandom(),
                 keep_proof=keep_proof,
-                patience=_RELAY_PATIENCE,
+                patience=RELAY_PATIENCE,
                 reports=stored_reports(self._embedded.store),
             )
             self._read_tokens()
             check_binding(self._host, self._tokens)
             await self._writer.start()
             stack.push_async_callback(self._writer.stop, _WRITER_GRACE)
-            stack.push_async_callback(self._relay.close, _RELAY_GRACE)
+            stack.push_async_callback(self._relay.close, RELAY_GRACE)
             await self._writer.call(self._note_start)
             await self._watch()
             self._slack = self._listen_to_slack(session)

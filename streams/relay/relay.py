@@ -15,7 +15,8 @@ the case. A relay that was frozen for longer than its lease finds that others we
 nothing. Bundles and the pace of a route are each relay's own.
 
 With `patience` a run does not wait for the slowest: what has not been sent by then goes on beside
-the next runs, which leave its effects alone and let nothing overtake it on its way.
+the next runs. They leave its effects alone, let nothing overtake it on its way, and renew its
+lease.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import Protocol, assert_never
 
@@ -103,6 +104,13 @@ class RelayReport:
     next_wake: Instant | None = None
     """When there is something to do again, as far as is known now."""
 
+    def take(self) -> "RelayReport":
+        """What was counted since this was last asked."""
+        taken, nothing = replace(self), RelayReport()
+        for each in fields(self):
+            setattr(self, each.name, getattr(nothing, each.name))
+        return taken
+
 
 @dataclass(slots=True)
 class _Pass:
@@ -140,7 +148,8 @@ class _UnderWay:
     """Letters of one lane that are being sent."""
 
     task: asyncio.Task[None]
-    effects: frozenset[str]
+    seqs: frozenset[int]
+    """The outbox entries that they are about."""
 
 
 class Relay:
@@ -149,8 +158,7 @@ class Relay:
     `house` gives the policy and directory of the moment, `reports` the content of stored reports.
     `random` jitters the back-off. With `notify` false nothing leaves: every effect is marked as
     dropped, for replays. `keep_proof` records what deliveries show about routes. `patience` is for
-    how many seconds a run waits for what it sends; None until all of it is done, as do relays
-    with a `shift`, whose lease ends with the run.
+    how many seconds a run waits for what it sends; None until all of it is done.
     """
 
     def __init__(  # noqa: PLR0913 - each one is something that telling depends on
@@ -178,8 +186,10 @@ class Relay:
         self._proofs = Proofs(keep_proof)
         self._notify = notify
         self._shift = shift
-        self._patience = patience if shift is None else None
+        self._patience = patience
         self._under_way: dict[_Lane, _UnderWay] = {}
+        # One for all runs: what goes on beside them counts as well.
+        self._report = RelayReport()
         self._leased_until = Instant(0)
         # Effects that another relay may have told already.
         self._taken_over: set[str] = set()
@@ -193,14 +203,13 @@ class Relay:
         self._up_since: Instant | None = None
 
     async def run_once(self, now: Instant) -> RelayReport:
-        """Do everything that is due at `now`."""
-        report = RelayReport()
-        self._see_what_ended()
+        """Do everything that is due at `now`. Reports on this run, and on what ended beside it."""
         self._up_since = self._up_since or now
         self._busy = {route: until for route, until in self._busy.items() if until > now}
         self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
         try:
-            await self._tell_all(now, report)
+            self._see_what_ended()
+            await self._tell_all(now, self._report)
         except LostRace as lost:
             # What was sent meanwhile may be sent again by whoever has it now, under the same key.
             _log.warning("This relay was too slow: %s", lost)
@@ -210,6 +219,7 @@ class Relay:
             raise
         else:
             await self._give_back(done=True)
+        report = self._report.take()
         with self._reading() as tx:
             report.next_wake = tx.next_relay_wake(now)
         return report
@@ -222,6 +232,8 @@ class Relay:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._under_way.clear()
+            await self._give_back(done=False)
 
     def _see_what_ended(self) -> None:
         """Forget what is not under way any more. Raises what it raised."""
@@ -230,10 +242,14 @@ class Relay:
                 del self._under_way[lane]
                 way.task.result()
 
+    def _busy_with(self) -> set[int]:
+        """The outbox entries about which something is under way."""
+        return {seq for way in self._under_way.values() for seq in way.seqs}
+
     def _idle(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
         """The entries about which nothing is under way."""
-        busy = {name for way in self._under_way.values() for name in way.effects}
-        return [e for e in entries if e.effect.effect_id not in busy] if busy else entries
+        busy = self._busy_with()
+        return [entry for entry in entries if entry.seq not in busy] if busy else entries
 
     async def _tell_all(self, now: Instant, report: RelayReport) -> None:
         while due := await self._due(now):
@@ -269,7 +285,7 @@ class Relay:
         found: list[OutboxEntry] = []
 
         def work(tx: Transaction) -> None:
-            if self._leased_until:  # what it has from an earlier pass of this run
+            if self._leased_until:  # what it has from an earlier pass, and what is under way
                 tx.extend_leases(name, until)
             found.extend(take(tx, until))
 
@@ -278,7 +294,7 @@ class Relay:
         if found or self._leased_until:
             self._leased_until = until
         self._taken_over |= {entry.effect.effect_id for entry in found if entry.taken_over}
-        return found
+        return self._idle(found)
 
     async def _hold(self, letter: Letter) -> None:
         """Keep what is leased for long enough to send a letter. Raises LostRace when it is lost."""
@@ -298,16 +314,21 @@ class Relay:
         self._leased_until = until
 
     async def _give_back(self, *, done: bool) -> None:
-        """Let others have what was leased; what was left half done is known to them as such."""
+        """Let others have what was leased and is not under way.
+
+        What was left half done is known to them as such.
+        """
         shift = self._shift
         if shift is None or not self._leased_until:
             return
-        self._leased_until = Instant(0)
+        busy, now = self._busy_with(), shift.clock()
+        if not busy:
+            self._leased_until = Instant(0)
+
         if done:
-            await self._write(lambda tx: tx.release_leases(shift.name))
+            await self._write(lambda tx: tx.release_leases(shift.name, busy))
         else:
-            now = shift.clock()
-            await self._write(lambda tx: tx.end_leases(shift.name, now))
+            await self._write(lambda tx: tx.end_leases(shift.name, now, busy))
 
     def _load(self, entries: list[OutboxEntry], now: Instant) -> _Pass:
         case_ids = {e.effect.case_id for e in entries if e.effect.case_id is not None}
@@ -528,9 +549,9 @@ class Relay:
                     for job in letter.jobs:
                         self._settle(job.effect.effect_id, work, report)
             else:
-                effects = frozenset(j.effect.effect_id for letter in letters for j in letter.jobs)
+                seqs = frozenset(job.seq for letter in letters for job in letter.jobs)
                 task = asyncio.create_task(self._send_in_order(letters, work, report))
-                self._under_way[lane] = _UnderWay(task, effects)
+                self._under_way[lane] = _UnderWay(task, seqs)
         await self._flush(work)
         tasks = [way.task for way in self._under_way.values()]
         if tasks:

@@ -101,14 +101,20 @@ class OutboxQueries(Queries):
             ).scalars()
         )
 
-    def end_leases(self, relay: str, now: Instant) -> None:
-        """End the leases of a relay that leaves its work half done: who has it next is told so."""
-        self.extend_leases(relay, now)
+    def end_leases(self, relay: str, now: Instant, keep: Collection[int] = ()) -> None:
+        """End the leases of what a relay leaves half done: who has it next is told so.
 
-    def release_leases(self, relay: str) -> None:
-        """Give back what a relay has leased and has done."""
-        mine = update(outbox).where(outbox.c.leased_by == relay)
-        self.connection.execute(mine.values(leased_by=None, leased_until=None))
+        It keeps the entries of the numbers in `keep`.
+        """
+        self._change_leases(relay, keep, {"leased_until": now})
+
+    def release_leases(self, relay: str, keep: Collection[int] = ()) -> None:
+        """Give back what a relay has leased and has done: all but the numbers in `keep`."""
+        self._change_leases(relay, keep, {"leased_by": None, "leased_until": None})
+
+    def _change_leases(self, relay: str, keep: Collection[int], values: dict[str, Any]) -> None:
+        mine = update(outbox).where(outbox.c.leased_by == relay, outbox.c.seq.not_in(keep))
+        self.connection.execute(mine.values(values))
 
     def outbox_queued(self, case_ids: Iterable[str]) -> list[OutboxEntry]:
         """Whatever still waits to be sent about these cases, oldest first."""

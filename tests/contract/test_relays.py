@@ -20,7 +20,7 @@ from schemas.directory import Directory, Route
 from schemas.policy import Policy
 from schemas.time import MINUTE, SECOND, Instant, to_instant
 from streams.relay import House, Relay, Shift
-from streams.store import DeliveryStatus, OutboxStatus, Store, Transaction
+from streams.store import DeliveryStatus, OutboxEntry, OutboxStatus, Store, Transaction
 from tests.contract.rows import case, effect, write
 
 TERMINAL = {"kind": "terminal"}
@@ -82,7 +82,9 @@ class Channel(MemoryNotifier):
 class Desk:
     """One relay, as a process of its own would run it."""
 
-    def __init__(self, store: Store, name: str, channel: Channel) -> None:
+    def __init__(
+        self, store: Store, name: str, channel: Channel, patience: float | None = None
+    ) -> None:
         self.store = store
         self.now = START
         self.relay = Relay(
@@ -91,6 +93,7 @@ class Desk:
             house,
             {"terminal": channel},
             Random(1),
+            patience=patience,
             shift=Shift(name, lambda: self.now, LEASE),
         )
 
@@ -301,3 +304,90 @@ async def test_reminders_are_told_by_one_of_them(
     sent = len(channel.attempts)
     assert await one.run(3_601 * SECOND) + await two.run(3_602 * SECOND) == 1
     assert len(channel.attempts) == sent + 1
+
+
+# --- a channel that does not answer ---------------------------------------------------------------
+
+
+class Silent:
+    """Anna's channel: it answers nothing until it is opened. Claire's answers at once."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.opened = asyncio.Event()
+        self.asked = 0
+        channel.on_send = self.answer
+
+    async def answer(self, message: Message) -> None:
+        if message.person == "anna":
+            self.asked += 1
+            await self.opened.wait()
+
+
+async def settle() -> None:
+    """Let what goes on beside the runs come to where it waits for somebody else."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_silent_channel_holds_up_no_other_and_its_case_stays_with_its_relay(
+    store: Store, two: Desk, channel: Channel
+) -> None:
+    one, silent = Desk(store, "one", channel, patience=0), Silent(channel)
+    alerts(store, "c1", "c2")
+    await one.run()
+    elsewhere = effect("elsewhere", case_id=None, role="partnership_manager", created_at=START)
+    write(store, effects=[elsewhere])
+    # It asks for its leases again and again: the other relay never gets what is under way.
+    for after in range(0, 3 * LEASE, LEASE // 4):
+        await one.run(after)
+        await settle()
+        assert await two.run(after) == 0
+    assert silent.asked == 1
+    assert [entry.effect.effect_id for entry in sent(store)] == ["elsewhere"]
+    silent.opened.set()
+    await settle()
+    assert await one.run(3 * LEASE) == 2  # what ended beside the runs is counted
+    with store.reading() as tx:
+        assert tx.leased_by("one") == set()
+    assert len(sent(store)) == 3
+    assert not any(message.may_have_arrived for message, _ in channel.attempts)
+
+
+async def test_what_was_under_way_is_left_to_others_when_a_relay_ends(
+    store: Store, two: Desk, channel: Channel
+) -> None:
+    one = Desk(store, "one", channel, patience=0)
+    Silent(channel)
+    alerts(store, "c1")
+    await one.run()
+    await settle()
+    await one.relay.close(grace=0)
+    channel.on_send = None
+    assert await two.run() == 1
+    assert channel.attempts[-1][0].may_have_arrived
+
+
+async def test_a_relay_that_was_frozen_while_something_was_under_way_goes_on_with_the_rest(
+    store: Store, two: Desk, channel: Channel
+) -> None:
+    one, silent = Desk(store, "one", channel, patience=0), Silent(channel)
+    alerts(store, "c1", "c2")
+    await one.run()
+    await settle()
+    channel.on_send = None
+    assert await two.run(LEASE) == 2
+    silent.opened.set()
+    await settle()
+    assert await one.run(LEASE + SECOND) == 1  # it left, and somebody else wrote it down
+    alerts(store, "c3")
+    await one.run(LEASE + SECOND)
+    await settle()
+    with store.reading() as tx:
+        rows = [row for case_id in ("c1", "c2", "c3") for row in tx.deliveries_of(case_id)]
+    assert [row.status for row in rows] == [DeliveryStatus.SENT] * 3
+    assert [m.entries[0].case_id for m, _ in channel.attempts] == ["c1", "c1", "c2", "c3"]
+
+
+def sent(store: Store) -> list[OutboxEntry]:
+    with store.reading() as tx:
+        return tx.list_outbox([OutboxStatus.SENT])
