@@ -30,7 +30,16 @@ from aiohttp import web
 
 from schemas.events import Problem
 from streams.binding import ACCEPTED_TYPES, Item, Unreadable, find_mode, split_body
-from streams.outcome import Accepted, Conflict, Duplicate, Outcome, Parked, Refused, SetAside
+from streams.outcome import (
+    NAMES,
+    Accepted,
+    Conflict,
+    Duplicate,
+    Outcome,
+    Parked,
+    Refused,
+    SetAside,
+)
 from streams.records import RawRecord
 from streams.tokens import Denied, StoredToken, verify_token
 from streams.writer import BusyError, NotTakenError, StoppedError, UnavailableError
@@ -452,36 +461,29 @@ def _report(
     records: Sequence[RawRecord], outcomes: Sequence[Outcome], whole: Problem | None
 ) -> web.Response:
     """Count the outcomes, list those that are not plain, and choose the status."""
-    counts = dict.fromkeys(
-        ("accepted", "duplicate", "rejected", "conflict", "set_aside", "parked"), 0
-    )
+    counts = dict.fromkeys(NAMES.values(), 0)
     results = []
     for index, (record, outcome) in enumerate(zip(records, outcomes, strict=True)):
-        name, more = _describe(outcome, whole)
+        name = NAMES[type(outcome)]
         counts[name] += 1
         if name != "accepted":
-            results.append({"index": index, "position": record.position, "outcome": name, **more})
+            about = {"index": index, "position": record.position, "outcome": name}
+            results.append(about | _explained(outcome, whole))
     fine = len(outcomes) - counts["rejected"] - counts["conflict"]
     status = 200 if fine or not outcomes else 400 if counts["rejected"] else 409
     return _json(status, {**counts, "results": results})
 
 
-def _describe(outcome: Outcome, whole: Problem | None) -> tuple[str, dict[str, Any]]:
+def _explained(outcome: Outcome, whole: Problem | None) -> dict[str, Any]:
     match outcome:
-        case Accepted():
-            return "accepted", {}
-        case Duplicate():
-            return "duplicate", {}
-        case Conflict(reason):
-            return "conflict", {"reason": reason}
-        case SetAside(reason):
-            return "set_aside", {"reason": reason}
-        case Parked(reason):
-            return "parked", {"reason": reason}
+        case Accepted() | Duplicate():
+            return {}
+        case Conflict(reason) | SetAside(reason) | Parked(reason):
+            return {"reason": reason}
         case Refused(reason, problems):
             if whole is not None:  # about the body as it came, so nearer to what the sender sees
                 reason, problems = str(whole), (whole,)
             listed = [{"path": p.path, "expected": p.expected} for p in problems]
-            return "rejected", {"reason": reason, "problems": listed}
+            return {"reason": reason, "problems": listed}
         case _:
             assert_never(outcome)

@@ -6,7 +6,6 @@ asks for the page. No figure names a case, a partner or a person.
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,21 +21,11 @@ from prometheus_client.registry import Collector
 from rules.decision import Kind
 from rules.world import Horizon
 from schemas.time import SECOND, Instant
-from streams.outcome import Accepted, Conflict, Duplicate, Outcome, Parked, Refused, SetAside
+from streams.outcome import NAMES, Outcome
 from streams.relay.relay import RelayReport
 from streams.store import OutboxStatus, Store
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4
-
-_NAMES: dict[type[Outcome], str] = {
-    Accepted: "accepted",
-    Duplicate: "duplicate",
-    Refused: "rejected",
-    Conflict: "conflict",
-    SetAside: "set_aside",
-    Parked: "parked",
-}
-assert _NAMES.keys() == set(get_args(Outcome)), "every outcome is counted under a name"
 
 #: Seconds: from the commit of a single event to a full batch on a busy disk.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -71,7 +60,7 @@ class Metrics:
             "detente_deliveries", "Attempts to tell people, and what the relay decided instead.",
             ["result"], registry=self.registry,
         )  # fmt: skip
-        for name in _NAMES.values():  # a counter that is not there yet cannot be seen to rise
+        for name in NAMES.values():  # a counter that is not there yet cannot be seen to rise
             self._events.labels(name)
         for result in ("sent", "failed", "deferred", "dropped", "dead"):
             self._deliveries.labels(result)
@@ -79,7 +68,7 @@ class Metrics:
     def batch(self, outcomes: Iterable[Outcome], seconds: float) -> None:
         """A batch was committed, so long after it was begun."""
         for kind, n in Tally(map(type, outcomes)).items():
-            self._events.labels(_NAMES[kind]).inc(n)
+            self._events.labels(NAMES[kind]).inc(n)
         self._batch.observe(seconds)
 
     def decided(self, subjects: int) -> None:

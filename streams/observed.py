@@ -1,4 +1,4 @@
-"""The handler, watched: each batch is measured, counted and logged under a number of its own."""
+"""Batches, watched: each is measured, counted and logged under a name of its own."""
 
 import itertools
 import logging
@@ -6,14 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from secrets import token_hex
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from schemas.time import Instant
+from streams.handler import FenceMoved
 from streams.logs import about
 from streams.metrics import Metrics
-from streams.outcome import Outcome
+from streams.outcome import NAMES, Outcome
 from streams.records import Record
 
+Observe = Callable[[list[Outcome], float], None]
+"""Told the outcomes of each batch, and the seconds that it took."""
+
+_Taken = TypeVar("_Taken", list[Outcome], list[Outcome] | FenceMoved)
 _log = logging.getLogger(__name__)
 _PROCESS = token_hex(3)
 _numbers = itertools.count(1)
@@ -22,6 +27,22 @@ _numbers = itertools.count(1)
 def batch_id() -> str:
     """A name for a batch that no other batch of any running process has."""
     return f"{_PROCESS}-{next(_numbers)}"
+
+
+def observed(take: Callable[[], _Taken], observe: Observe) -> _Taken:
+    """What `take` makes of a batch. Whatever is logged meanwhile bears the batch's name."""
+    with about(batch=batch_id()):
+        began = time.perf_counter()
+        found = take()
+        if isinstance(found, FenceMoved):
+            return found
+        seconds = time.perf_counter() - began
+        observe(found, seconds)
+        if found and _log.isEnabledFor(logging.INFO):
+            tally = Counter(NAMES[type(outcome)] for outcome in found)
+            said = ", ".join(f"{n} {name}" for name, n in sorted(tally.items()))
+            _log.info("Took %d records in %.0f ms: %s", len(found), 1_000 * seconds, said)
+    return found
 
 
 class Takes(Protocol):
@@ -42,14 +63,6 @@ class Observed:
 
     def take(self, records: Sequence[Record], now: Instant) -> list[Outcome]:
         """Take the records in one transaction; see `Handler.take`."""
-        with about(batch=batch_id()):
-            began = time.perf_counter()
-            outcomes = self._handler.take(records, now)
-            seconds = time.perf_counter() - began
-            self._metrics.batch(outcomes, seconds)
-            if _log.isEnabledFor(logging.INFO):
-                found = Counter(type(outcome).__name__.lower() for outcome in outcomes)
-                said = ", ".join(f"{n} {name}" for name, n in sorted(found.items()))
-                _log.info("Took %d records in %.0f ms: %s", len(records), 1_000 * seconds, said)
+        outcomes = observed(lambda: self._handler.take(records, now), self._metrics.batch)
         self._committed()
         return outcomes

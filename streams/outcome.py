@@ -1,6 +1,7 @@
 """What became of one record: the answer that its sender gets."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 from schemas.events import Problem
 
@@ -45,3 +46,14 @@ class Parked:
 
 
 Outcome = Accepted | Duplicate | Conflict | Refused | SetAside | Parked
+
+#: What each is called wherever somebody counts or reads them: answers, figures and logs.
+NAMES: dict[type[Outcome], str] = {
+    Accepted: "accepted",
+    Duplicate: "duplicate",
+    Refused: "rejected",
+    Conflict: "conflict",
+    SetAside: "set_aside",
+    Parked: "parked",
+}
+assert NAMES.keys() == set(get_args(Outcome)), "every outcome is counted under a name"

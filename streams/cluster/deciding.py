@@ -1,6 +1,5 @@
 """The handler of a worker, with the policy and directory that are in force in the store."""
 
-import time
 from collections.abc import Callable, Collection, Sequence
 
 from rules.policy import PolicyHistory
@@ -13,13 +12,11 @@ from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
 from streams.handler import DocumentsChanged, FenceMoved, Handler
 from streams.horizon import SourceProgress
 from streams.knowledge import stored_directory, stored_policies
+from streams.observed import Observe, observed
 from streams.outcome import Outcome
 from streams.records import Record
 from streams.store import DOCUMENTS, FenceMove, Store, StoreError
 from streams.writer import Clock
-
-Observe = Callable[[list[Outcome], float], None]
-"""Told the outcomes of each batch, and the seconds that it took."""
 
 
 class Deciding:
@@ -57,16 +54,16 @@ class Deciding:
         self, records: Sequence[Record], moves: Sequence[FenceMove]
     ) -> list[Outcome] | FenceMoved:
         """Take a batch, and move its fences with it."""
-        began = time.perf_counter()
+        return observed(lambda: self._take_once(records, moves), self._observe)
+
+    def _take_once(
+        self, records: Sequence[Record], moves: Sequence[FenceMove]
+    ) -> list[Outcome] | FenceMoved:
         while True:
             try:
-                found = self._handler.take_once(records, moves, self._clock())
+                return self._handler.take_once(records, moves, self._clock())
             except DocumentsChanged:
                 self._learn()
-                continue
-            if not isinstance(found, FenceMoved):
-                self._observe(found, time.perf_counter() - began)
-            return found
 
     def tick(self) -> int:
         """Decide deadlines that are due and read past. Returns how many subjects were due."""

@@ -10,7 +10,7 @@ from mode import Service
 
 from schemas.documents import DocumentError
 from streams.cluster.deadlines import Deadlines
-from streams.cluster.deciding import Deciding, Observe
+from streams.cluster.deciding import Deciding
 from streams.cluster.health_pages import HealthPages
 from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.pump import Pump
@@ -18,6 +18,7 @@ from streams.cluster.read_past import EndOffsets, ReadPast
 from streams.cluster.settings import ClusterSettings, ClusterSettingsError
 from streams.cluster.topics import TopicsError
 from streams.cluster.watchdog import Watchdog
+from streams.observed import Observe
 from streams.store import Store, StoreError
 from streams.writer import INFRASTRUCTURE_ERRORS, Clock, Writer
 

@@ -1,5 +1,10 @@
 """What workers decide with: the documents in force in the store, whoever put them there."""
 
+import io
+import json
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 from rules.decision import Kind
@@ -9,6 +14,7 @@ from streams.cluster.deciding import Deciding
 from streams.cluster.read_past import ReadPast
 from streams.handler import FenceMoved
 from streams.knowledge import compile_body, read_directory
+from streams.logs import set_up_logs
 from streams.records import RawRecord
 from streams.store import DOCUMENTS, FenceMove, Store, StoreError
 from tests.cluster.cluster import troubled
@@ -43,3 +49,32 @@ def test_nobody_decides_with_a_policy_that_was_replaced(postgres_url: str) -> No
             assert tx.fences(["orders"]) == {("orders", 0): 4}
     assert ["order-impact" in found[case].rules for case in cases] == [True, False]
     assert ["order-hurt" in found[case].rules for case in cases] == [False, True]
+
+
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    """The log from INFO up, as documents."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    set_up_logs(json=True, level="info", stream=stream)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_what_is_logged_of_a_batch_bears_its_name(postgres_url: str, said: io.StringIO) -> None:
+    with Store.open(postgres_url) as store:
+        put_in_force(store, POLICY)
+        deciding = Deciding(store, ReadPast(), lambda: LATER)
+        for n in (0, 1):
+            batch = [RawRecord("orders", str(n), value) for value in troubled(n)]
+            moves = [FenceMove("orders", 0, 2 * n or None, 2 * n + 2)]
+            assert not isinstance(deciding.take_once(batch, moves), FenceMoved)
+    lines = [json.loads(line) for line in said.getvalue().splitlines()]
+    opened = [line for line in lines if line["message"].startswith("opened")]
+    assert [line["partner"] for line in opened] == ["partner-0", "partner-1"]
+    names = [line["batch"] for line in opened]
+    assert len(set(names)) == 2
+    told = [line["batch"] for line in lines if line["message"].startswith("Took 2 records")]
+    assert told == names
