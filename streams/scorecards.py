@@ -13,7 +13,8 @@ from rules.digest.sheet import Question
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
-from rules.scorecard import Behind, Scorecard, scorecard
+from rules.scorecard.scorecard import Scorecard, scorecard
+from rules.scorecard.sheet import Behind
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
 from schemas.report import Change, Report, ReportKind

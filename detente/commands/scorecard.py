@@ -11,7 +11,7 @@ from detente.report_formats import Format, rendered
 from detente.settings import db_option
 from notifiers.report import for_audience
 from rules.months import Month
-from rules.scorecard import FOR_PARTNER
+from rules.scorecard.scorecard import FOR_PARTNER
 from schemas.documents import closest
 from schemas.report import Report, Table
 from streams.scorecards import (

@@ -13,7 +13,7 @@ from rules.delivery_figures import Basis, Due, Grade
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
-from rules.scorecard import scorecard
+from rules.scorecard.scorecard import scorecard
 from rules.subjects import Contribution
 from schemas.report import Report
 from schemas.time import DAY, HOUR, Instant, to_datetime

@@ -17,7 +17,8 @@ from rules.decision import Kind, StepKind, StepRow
 from rules.months import Month
 from rules.partner_months import PartnerMonths
 from rules.problem_figures import Problem, case_problem, solving, ticket_problem
-from rules.scorecard import FOR_PARTNER, Scorecard, deviation, scorecard, variation
+from rules.scorecard.lead_times import deviation, variation
+from rules.scorecard.scorecard import FOR_PARTNER, Scorecard, scorecard
 from rules.subjects import Contribution, Document, case_id, state_subject, subject_key
 from schemas.events import Malformed, UnknownType, parse_event
 from schemas.report import Figure, Report, Visibility
@@ -355,7 +356,9 @@ def test_every_figure_says_what_it_divides_and_leads_to_rows() -> None:
     for one in card.report.all_figures():
         assert one.definition.endswith("."), one.id
         assert len(one.before) == 5 or one.id.startswith("exposure/"), one.id
-        assert card.behind(one.id) is not None, one.id
+        behind = card.behind(one.id)
+        assert behind is not None, one.id
+        assert behind.title.startswith(f"{one.label}: {one.shown}"), one.id
     names = [one.id for one in card.report.all_figures()]
     assert len(names) == len(set(names))
     assert Report.model_validate_json(card.report.model_dump_json()) == card.report
