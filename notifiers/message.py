@@ -119,8 +119,11 @@ class Message:
     attempt: int
     """From 1."""
     entries: tuple[Entry, ...]
-    may_have_arrived: bool = False
-    """Whether an attempt before this one may have got through: a route that can look does so."""
+    may_have_arrived: Instant | None = None
+    """By when an attempt before this one may have got through: a route that can look does so.
+
+    None when there was none.
+    """
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -24,7 +24,7 @@ from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from notifiers.slack.blocks import Rendered, bundle, case_message, reply, report_messages
 from schemas.directory import Route, SlackRoute
-from schemas.time import DAY, MINUTE, SECOND
+from schemas.time import DAY, MINUTE, SECOND, Instant
 
 #: Seconds for one request.
 TIMEOUT = 10.0
@@ -125,8 +125,8 @@ class SlackNotifier:
         self._base_url = base_url
         self._direct: dict[tuple[str, str], str] = {}
         """(token_env, user) to the channel for direct messages."""
-        self._arrived: dict[str, dict[str, str]] = {}
-        """Channel to the keys that were found there, with the time stamps."""
+        self._arrived: dict[str, tuple[Instant, dict[str, str]]] = {}
+        """Channel to when it was looked at, and the keys found there with their time stamps."""
         self._changed: dict[str, set[Reference]] = {}
         """The key of a bundle that is under way to the messages that it has changed."""
         self._posted: dict[str, list[str]] = {}
@@ -172,13 +172,14 @@ class SlackNotifier:
             raise _AttemptError(Retry(f"no connection to Slack: {type(error).__name__}")) from None
         return answer.data
 
-    def arrived(self, channel: str) -> dict[str, str] | None:
-        """What was found in a channel when it was last looked at, or None."""
-        return self._arrived.get(channel)
+    def arrived(self, channel: str, since: Instant) -> dict[str, str] | None:
+        """What stood in a channel when it was last looked at; None if that was before `since`."""
+        at, keys = self._arrived.get(channel, (None, {}))
+        return keys if at is not None and at >= since else None
 
-    def found(self, channel: str, keys: dict[str, str]) -> None:
+    def found(self, channel: str, at: Instant, keys: dict[str, str]) -> None:
         """Remember what stands in a channel, so that a backlog need not ask for each message."""
-        self._arrived[channel] = keys
+        self._arrived[channel] = at, keys
 
     def changed(self, bundle_key: str) -> set[Reference]:
         """The messages that a bundle has changed: it goes on there when it is tried again."""
@@ -273,8 +274,8 @@ class _Attempt:
     ) -> str:
         """Post unless an earlier attempt did; returns the time stamp that names the message."""
         key = key or self._message.idempotency_key
-        if self._message.may_have_arrived:
-            ts = await self._find(channel, thread_ts, key)
+        if self._message.may_have_arrived is not None:
+            ts = await self._find(channel, thread_ts, key, self._message.may_have_arrived)
             if ts is not None:
                 return ts
         arguments = {
@@ -289,15 +290,14 @@ class _Attempt:
         posted = await self.call("chat.postMessage", arguments)
         return str(posted["ts"])
 
-    async def _find(self, channel: str, thread_ts: str | None, key: str) -> str | None:
-        """The time stamp of a post with this key, or None."""
+    async def _find(self, channel: str, thread_ts: str | None, key: str, by: Instant) -> str | None:
+        """The time stamp of a post with this key that may have arrived by then, or None."""
         if thread_ts is not None:
             return (await self._read(channel, thread_ts)).get(key)
-        known = self._notifier.arrived(channel)
-        # What was read before this message was first tried does not show whether it arrived.
-        if known is None or self._message.attempt > 1:
+        known = self._notifier.arrived(channel, by)
+        if known is None:
             known = await self._read(channel, None)
-            self._notifier.found(channel, known)
+            self._notifier.found(channel, self._message.sent_at, known)
         return known.get(key)
 
     async def _read(self, channel: str, thread_ts: str | None) -> dict[str, str]:

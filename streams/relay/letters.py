@@ -168,7 +168,7 @@ def compose(
     house: House,
     history: History,
     now: Instant,
-    up_since: Instant,
+    tried_by: Instant | None,
     reports: Reports = no_reports,
     joined: Mapping[str, Attached] = NOTHING_JOINED,
 ) -> Message:
@@ -176,8 +176,7 @@ def compose(
 
     `joined` has what is late under those of them that are disruptions.
 
-    What was decided before `up_since` may have been sent by a process that ended before it could
-    write that down.
+    By `tried_by` it may have been sent by a process that ended before it could write that down.
     """
     person = letter.jobs[0].addressee.person
     attempt = 1 + max(job.progress.tries for job in letter.jobs)
@@ -194,7 +193,7 @@ def compose(
         sent_at=now,
         attempt=attempt,
         entries=tuple(with_content(entry, reports) for entry in entries),
-        may_have_arrived=attempt > 1 or any(j.effect.created_at < up_since for j in letter.jobs),
+        may_have_arrived=now if attempt > 1 else tried_by,
     )
 
 

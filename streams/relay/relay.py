@@ -191,8 +191,8 @@ class Relay:
         # One for all runs: what goes on beside them counts as well.
         self._report = RelayReport()
         self._leased_until = Instant(0)
-        # Effects that another relay may have told already.
-        self._taken_over: set[str] = set()
+        # Effects that another relay may have told already, and since when they are with this one.
+        self._taken_over: dict[str, Instant] = {}
         self._windows = Windows()
         # Held in memory only: after a restart something is tried early, which does no harm.
         self._wait: dict[str, tuple[Instant, Reason]] = {}
@@ -281,7 +281,8 @@ class Relay:
         self, take: Callable[[Transaction, Instant], list[OutboxEntry]]
     ) -> list[OutboxEntry]:
         assert self._shift is not None, "only a relay among several leases"
-        until = Instant(self._shift.clock() + self._shift.lease)
+        now = self._shift.clock()
+        until = Instant(now + self._shift.lease)
         found: list[OutboxEntry] = []
 
         def work(tx: Transaction) -> None:
@@ -293,7 +294,7 @@ class Relay:
         await self._write(work)
         if found or self._leased_until:
             self._leased_until = until
-        self._taken_over |= {entry.effect.effect_id for entry in found if entry.taken_over}
+        self._taken_over |= {entry.effect.effect_id: now for entry in found if entry.taken_over}
         return self._idle(found)
 
     async def _hold(self, letter: Letter) -> None:
@@ -611,18 +612,24 @@ class Relay:
         notifier = self._notifiers.get(route.kind)
         if notifier is None:
             return Failed(f"no {route.kind} is set up here")
-        assert self._up_since is not None, "only a run sends"
         message = compose(
-            letter, cases, work.house, work.history, work.now, self._up_since, self._content,
-            work.joined,
+            letter, cases, work.house, work.history, work.now, self._tried_by(letter),
+            self._content, work.joined,
         )  # fmt: skip
-        if any(job.effect.effect_id in self._taken_over for job in letter.jobs):
-            message = replace(message, may_have_arrived=True)
         try:
             return await notifier.send(message, route)
         except Exception as error:  # noqa: BLE001 - one broken route must not silence the others
             _log.exception("The %s notifier raised", route.kind)
             return Retry(f"the {route.kind} notifier raised {type(error).__name__}")
+
+    def _tried_by(self, letter: Letter) -> Instant | None:
+        """By when a process that did not write it down may have sent a letter; None if none can."""
+        assert self._up_since is not None, "only a run sends"
+        effects = [job.effect for job in letter.jobs]
+        times = [at for e in effects if (at := self._taken_over.get(e.effect_id)) is not None]
+        if any(effect.created_at < self._up_since for effect in effects):
+            times.append(self._up_since)
+        return max(times, default=None)
 
     def _content(self, name: ReportName) -> RenderedReport | None:
         try:

@@ -27,7 +27,7 @@ from rules.recipients import Recipients
 from schemas.directory import Directory, Route, SlackRoute, TerminalRoute
 from schemas.policy import Policy
 from schemas.time import HOUR, MINUTE, SECOND, Instant, to_instant
-from streams.relay import Backoff, House, Reason, Relay, RelayReport
+from streams.relay import Backoff, House, Reason, Relay, RelayReport, Shift
 from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus, Store, Transaction
 from tests.fakes.slack import Fault, SlackServer
 from tests.fakes.slack.workspace import Bucket
@@ -114,13 +114,13 @@ class Desk:
         self._house: tuple[str, House] | None = None
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, shift: Shift | None = None) -> None:
         """A new process over the same store."""
         notifier = from_environment(self.environment, self.session, api_url=self.slack.api_url)
         self.mortal = Mortal(notifier)
         notifiers: Notifiers = {"slack": self.mortal, "terminal": self.terminal}
         self.relay = Relay(self.store.reading, self._commit, self.house, notifiers, Random(1),
-                           backoff=self.backoff, reports=self._report)  # fmt: skip
+                           backoff=self.backoff, reports=self._report, shift=shift)  # fmt: skip
 
     def _report(self, name: ReportName) -> RenderedReport | None:
         if self.reports_break:
@@ -602,6 +602,34 @@ async def test_a_process_that_ends_before_it_can_write_down_what_it_sent(desk: D
     assert len(desk.slack.made("conversations.history")) == 1
 
 
+async def test_what_a_dead_relay_sent_is_found_by_one_that_had_looked_there_before(
+    desk: Desk,
+) -> None:
+    other = Desk(desk.store, desk.slack, desk.session)
+    for name, one in (("one", desk), ("two", other)):
+        one.restart(Shift(name, lambda: desk.now))
+    desk.alert("c0")
+    desk.slack.faults.append(Fault.ANSWER_LOST)
+    await other.run()
+    desk.now = other.now = Instant(desk.now + MINUTE)
+    await other.run()  # looks for it, and finds it
+    assert len(desk.slack.made("conversations.history")) == 1
+    desk.now = Instant(desk.now + MINUTE)
+    desk.alerts(["c1", "c2"])
+    desk.mortal.dies_after = 1
+    with pytest.raises(Crash):
+        await desk.run()
+    other.now = desk.now
+    await other.run()
+    other.now = desk.now = Instant(desk.now + MINUTE)
+    await other.run()
+    assert desk.titles("C0MANAGE") == [
+        f"🟠 Management alert: acme, order {name}: 50 h late" for name in ("c0", "c1", "c2")
+    ]
+    # Once more for all that was taken over.
+    assert len(desk.slack.made("conversations.history")) == 2
+
+
 async def test_a_reply_that_was_not_written_down_is_found_in_its_thread(desk: Desk) -> None:
     desk.alert("c1")
     await desk.advance(minutes=1)
@@ -719,6 +747,6 @@ def _message() -> Message:
 async def test_a_message_is_sent_once(desk: Desk) -> None:
     route = SlackRoute(kind="slack", channel="C0FRONT")
     assert isinstance(await desk.mortal.send(_message(), route), Sent)
-    again = replace(_message(), attempt=2, may_have_arrived=True)
+    again = replace(_message(), attempt=2, may_have_arrived=START)
     assert isinstance(await desk.mortal.send(again, route), Sent)
     assert len(desk.slack.messages("C0FRONT")) == 1

@@ -200,7 +200,7 @@ async def test_what_follows_about_a_case_answers_what_was_told_before(mailbox: M
 async def test_a_second_attempt_can_be_recognised(mailbox: Mailbox) -> None:
     mail = notifier(mailbox)
     await mail.send(MESSAGE, ROUTE)
-    await mail.send(replace(MESSAGE, attempt=2, may_have_arrived=True), ROUTE)
+    await mail.send(replace(MESSAGE, attempt=2, may_have_arrived=MESSAGE.sent_at), ROUTE)
     assert [one["Message-ID"] for one in mailbox.mails] == [f"<{KEY}@example.com>"] * 2
 
 
