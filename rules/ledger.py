@@ -111,6 +111,8 @@ class Instance:
     excused_by_holder: bool
     pauses: tuple[Pause, ...] = ()
     downgrades: tuple[Downgrade, ...] = ()
+    promised_for: str = ""
+    """Which tickets the promise is for: `severity critical`. Empty: all that no other is for."""
 
     @property
     def clock_id(self) -> str:
@@ -249,6 +251,7 @@ def _instance(clock: Clock, world: World) -> Instance:
         excuse is not None and excuse.by_holder,
         tuple(_pauses(clock)),
         clock.downgrades,
+        "" if clock.target is None else clock.target.tickets,
     )
 
 

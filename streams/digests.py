@@ -11,17 +11,19 @@ from typing import Any
 import msgspec
 
 from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE
+from rules.clocks.targets import tickets_of
 from rules.clocks.working_days import local_day, start_of_day
 from rules.decision import StepKind, StepRow
 from rules.digest.changes import Rows, behind, changes_between
 from rules.digest.decisions import asked_for
 from rules.digest.digest import Digest, digest
 from rules.digest.disputes import verdict_of
-from rules.digest.material import Counts, Material, Names, is_promise, paused_since
+from rules.digest.material import OTHERS, Counts, Material, Names, is_promise, paused_since
 from rules.digest.open_cases import age_name
 from rules.digest.period import Days
 from rules.digest.sheet import Question
 from rules.ledger import Escalation, Instance
+from rules.policy import CompiledPolicy
 from rules.report_parts import about
 from rules.world import World
 from schemas.policy import Metric
@@ -187,6 +189,7 @@ class Digests:
             partner_tiers=policy.partner_tiers,
             tiers=policy.tiers,
             targets=policy.document.reporting.targets,
+            tickets=_tickets(policy),
             names=self._names(),
             counts=_counts(tx, period, as_of),
             before=[tx.daily_outcomes(p.first, p.last) for p in earlier],
@@ -226,6 +229,12 @@ class Digests:
             self.world.policies.newest.document.reporting.name_people,
             roles,
         )
+
+
+def _tickets(policy: CompiledPolicy) -> list[str]:
+    """Which tickets are promised something of their own, as the policy lists them."""
+    overrides = (o for tier in policy.document.commitments.values() for o in tier.overrides)
+    return list(dict.fromkeys(tickets_of(override.when) for override in overrides))
 
 
 def _counts(tx: Transaction, period: Days, as_of: Instant) -> Counts:
@@ -321,6 +330,7 @@ def _of_instance(m: Material, row: Instance) -> dict[str, Any]:
         "promise": is_promise(row.metric, row.escalation_tier),
         "outcome": str(outcome),
         "promised": row.promised,
+        "promised_for": row.promised_for or OTHERS,
         "started": iso(row.started_at),
         "due": _moment(row.falls_at),
         "stopped": _moment(row.stopped_at),

@@ -40,6 +40,8 @@ class Target:
     winner: str
     """Its place in the policy: `commitments.strategic.overrides[0].resolution`."""
     why: str
+    tickets: str = ""
+    """Which tickets the winner is for: `severity critical`. Empty: all that no other is for."""
 
 
 @dataclass(frozen=True, slots=True)

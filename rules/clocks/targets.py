@@ -22,12 +22,13 @@ def targets(
         if not _matches(override.when, category, severity):
             continue
         place = f"commitments.{tier}.overrides[{n}]"
+        tickets = tickets_of(override.when)
         for metric in Metric:
             if metric in found or not _speaks_of(override, metric):
                 continue
             span = None if metric in override.without else getattr(override, metric)
             why = f"the first override of {tier} that matches {_in_words(category, severity)}"
-            found[metric] = Target(metric, span, f"{place}.{metric}", why)
+            found[metric] = Target(metric, span, f"{place}.{metric}", why, tickets)
     for metric in Metric:
         span = getattr(commitments, metric)
         if span is None or metric in found:
@@ -37,6 +38,13 @@ def targets(
             why += f"; no override speaks of it for {_in_words(category, severity)}"
         found[metric] = Target(metric, span, f"commitments.{tier}.{metric}", why)
     return found
+
+
+def tickets_of(when: OverrideWhen) -> str:
+    """Which tickets an override is for, in words: `category quality or damage, severity high`."""
+    said = (("category", when.category), ("severity", when.severity))
+    listed = ((name, [x] if isinstance(x, str) else x) for name, x in said if x)
+    return ", ".join(f"{name} {' or '.join(values)}" for name, values in listed)
 
 
 def _matches(when: OverrideWhen, category: str | None, severity: str | None) -> bool:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rules.attainment import Attainment, Outcome
-from rules.digest.material import Counts, Material, attained, is_promise
+from rules.digest.material import OTHERS, Counts, Material, attained, is_promise
 from rules.digest.sheet import Question, Sheet
 from rules.ledger import Instance
 from rules.report_parts import (
@@ -38,7 +38,11 @@ def attainment_sections(m: Material, sheet: Sheet) -> tuple[Section, ...]:
             text=_remarks(m),
             figures=_headline_figures(promises, sheet),
             charts=_charts(m, promises),
-            tables=(_by_tier_and_metric(promises, sheet), *_of_partners(m, sheet)),
+            tables=(
+                _by_tier_and_metric(promises, sheet),
+                *_by_tickets(promises, sheet),
+                *_of_partners(m, sheet),
+            ),
         ),
         Section(
             id="partners",
@@ -171,6 +175,71 @@ def _by_tier_and_metric(promises: _Promises, sheet: Sheet) -> Table:
         "No promise to a partner fell due.",
         "Left out: called off, excused, never ran, and what was open at the end of the period.",
     )  # fmt: skip
+
+
+def _by_tickets(promises: _Promises, sheet: Sheet) -> tuple[Table, ...]:
+    """Where the policy promises some tickets something of their own: each promise by itself."""
+    m = promises.m
+    now, *past = (_split(counts) for counts in (promises.counts, *promises.before))
+    found = {promise for of in (now, *past) for promise in of}
+    several = {(tier, metric) for tier, metric, tickets in found if tickets}
+    groups = {group: n for n, group in enumerate(promises.groups)}
+    rank = {tickets: n for n, tickets in enumerate((*m.tickets, ""))}
+    shown = [promise for promise in found if promise[:2] in several]
+    shown.sort(key=lambda p: (groups[p[:2]], rank.get(p[2], len(rank)), p[2]))
+    rows = []
+    for promise in shown:
+        tier, metric, tickets = promise
+        figure = attained(now.get(promise, Counter()))
+        before = [attained(of.get(promise, Counter())) for of in past]
+        name = tickets or OTHERS
+        put = sheet.attainment(
+            f"attainment-by-tickets/{tier}/{metric}/{name}",
+            f"{words(metric)}, {tier} partners, {name}",
+            figure,
+            Question(
+                "instances",
+                {"partner_tier": [tier], "metric": [metric], "promised_for": [name],
+                 "outcome": _DUE},
+            ),
+            target=target_of(m.targets, tier, metric),
+            before=before,
+        )  # fmt: skip
+        rows.append(
+            (
+                said(tier),
+                said(words(metric)),
+                said(name),
+                cell(put),
+                said(figure.n),
+                said(figure.breached),
+                said(_four_before(before)),
+                said(left_out(figure)),
+            )
+        )
+    if not rows:
+        return ()
+    return (
+        table(
+            "By severity and category",
+            columns(
+                "tier", "promise", "tickets", "kept", "due", "broken", "four before", "left out",
+                numbers=("kept", "due", "broken"),
+            ),
+            rows[:LISTED],
+            "No promise to a partner fell due.",
+            "Left out: called off, excused, never ran. "
+            + unlisted(len(rows) - LISTED, "promise"),
+        ),
+    )  # fmt: skip
+
+
+def _split(counts: Counts) -> dict[tuple[str, str, str], Counts]:
+    """(partner tier, metric, for which tickets) to the counts of that promise."""
+    found: dict[tuple[str, str, str], Counts] = {}
+    for c, n in counts.items():
+        found.setdefault((c[1], c[2], c[4]), Counter())[c] += n
+    return found
 
 
 def _four_before(before: Sequence[Attainment]) -> str:

@@ -107,7 +107,7 @@ def _pooled(shares: Sequence[Attainment]) -> Attainment:
 def _by_partner(counts: Counts) -> dict[str, Attainment]:
     met: Counter[str] = Counter()
     broken: Counter[str] = Counter()
-    for (partner_id, _, metric, asked, entered), n in counts.items():
+    for (partner_id, _, metric, asked, _, entered), n in counts.items():
         if not is_promise(metric, asked):
             continue
         if entered == "met":

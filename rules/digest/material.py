@@ -11,9 +11,11 @@ from rules.digest.period import Days
 from rules.ledger import Entered, Escalation, Instance
 from schemas.policy import Metric
 
-Cell = tuple[str, str, str, str, str]
-"""(partner, partner tier, metric, escalation tier, entered as)."""
+Cell = tuple[str, str, str, str, str, str]
+"""(partner, partner tier, metric, escalation tier, for which tickets, entered as)."""
 Counts = Counter[Cell]
+#: Tickets that no override of the policy is for.
+OTHERS = "all others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Material:
     tiers: Sequence[str]
     """Escalation tiers, lowest first."""
     targets: Mapping[str, Mapping[str, Decimal]]
+    tickets: Sequence[str]
+    """Which tickets are promised something of their own, as the policy lists them."""
     names: Names
     counts: Counts
     before: Sequence[Counts]

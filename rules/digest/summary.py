@@ -66,7 +66,7 @@ def _breaches(m: Material, sheet: Sheet) -> Headline:
         )
     by_partner: Counter[str] = Counter()
     for cell, n in m.counts.items():
-        if cell[4] in ("breached", "open") and not cell[3] and cell[2] != "partner_response":
+        if cell[-1] in ("breached", "open") and not cell[3] and cell[2] != "partner_response":
             by_partner[cell[0]] += n
     most = min(by_partner.items(), key=lambda item: (-item[1], item[0]), default=None)
     if most is not None and most[1] > 1:

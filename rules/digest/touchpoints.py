@@ -54,7 +54,7 @@ def touchpoint_section(m: Material, sheet: Sheet) -> Section:
         for series, found in zip(values, put, strict=True):
             series.append(found.value)
         without = sorted(
-            {c[0] for c, n in counts.items() if c[2] == metric and n and c[4] in _LATE}
+            {c[0] for c, n in counts.items() if c[2] == metric and n and c[-1] in _LATE}
         )
         named = ", ".join(map(m.names.partner, without[:_NAMED]))
         more = len(without) - _NAMED

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from rules.clocks.clock import US, Downgrade
 from rules.decision import Kind, StepKind, StepRow, SubjectRow
+from rules.digest.material import Cell
 from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
 from rules.subjects import subject_key
 from schemas.time import Instant
@@ -57,6 +58,7 @@ INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (ke
 ON CONFLICT (key) DO UPDATE SET due = 0
 """
 _NAME = ("subject", "metric", "cycle")
+_CELL = ("partner_id", "partner_tier", "metric", "escalation_tier", "promised_for", "entered")
 _SPENT = (
     "SELECT partner_tier, escalation_tier, spent FROM instance "
     "WHERE metric = ? AND stopped_at > ? AND stopped_at <= ? AND spent IS NOT NULL"
@@ -224,7 +226,8 @@ class LedgerQueries(Queries):
                 if row.falls_at is not None:
                     day = day_of(row.falls_at, zone)
                     for number in (day.toordinal(), _month(day)):
-                        fallen[(number, row.partner_id, *group, str(row.entered))] += sign
+                        cell = (*group, row.promised_for, str(row.entered))
+                        fallen[(number, row.partner_id, *cell)] += sign
                 opened[(day_of(row.started_at, zone).toordinal(), *group)] += sign
                 if row.left_at is not None:
                     opened[(day_of(row.left_at, zone).toordinal(), *group)] -= sign
@@ -432,10 +435,10 @@ class LedgerQueries(Queries):
 
     def daily_outcomes(
         self, first: date, last: date, partner_id: str | None = None
-    ) -> Counter[tuple[str, str, str, str, str]]:
-        """(partner, partner tier, metric, escalation tier, entered as) to how many, over days."""
+    ) -> Counter[Cell]:
+        """Outcomes to how many, over days."""
         c = daily.c
-        by = (c.partner_id, c.partner_tier, c.metric, c.escalation_tier, c.entered)
+        by = [c[name] for name in _CELL]
         months, spans = _months_and_days(first, last)
         within = [c.day.between(begin.toordinal(), end.toordinal()) for begin, end in spans]
         where = [or_(c.day.in_(months), *within) if months else or_(*within)]
@@ -446,10 +449,10 @@ class LedgerQueries(Queries):
 
     def outcomes_within(
         self, after: int, until: int, partner_id: str | None = None
-    ) -> Counter[tuple[str, str, str, str, str]]:
+    ) -> Counter[Cell]:
         """The same for a span that does not end with a day; reads each instance in it."""
         c = instance.c
-        by = (c.partner_id, c.partner_tier, c.metric, c.escalation_tier, c.entered)
+        by = [c[name] for name in _CELL]
         where = [c.falls_at > after, c.falls_at <= until]
         if partner_id is not None:
             where.append(c.partner_id == partner_id)

@@ -420,6 +420,7 @@ instance = Table(
     Column("excused_at", Moment),
     Column("excuse_note", Text),
     Column("excused_by_holder", Boolean, nullable=False),
+    Column("promised_for", Text, nullable=False, server_default=""),
     Index("instance_falls", "falls_at"),
     Index("instance_partner", "partner_id", "falls_at"),
     Index("instance_open", "falls_at", **_only("entered = 'open'")),
@@ -519,6 +520,7 @@ daily = Table(
     Column("partner_tier", Text, primary_key=True),
     Column("metric", Text, primary_key=True),
     Column("escalation_tier", Text, primary_key=True),
+    Column("promised_for", Text, primary_key=True),
     Column("entered", Text, primary_key=True),
     Column("n", BigInteger, nullable=False),
 )

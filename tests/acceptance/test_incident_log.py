@@ -114,13 +114,19 @@ def chosen() -> Iterator[tuple[str, list[Row]]]:
 
 
 @pytest.fixture(scope="module")
-def clocks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def db(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database of a replay of the log."""
     db = f"sqlite:///{tmp_path_factory.mktemp('uci') / 'uci.db'}"
     run(
         "replay", str(LOG), "--map", str(UCI / "incidents.yaml"),
         "--policy", str(UCI / "policy.yaml"), "--directory", str(UCI / "directory.yaml"),
         "--db", db,
     )  # fmt: skip
+    return db
+
+
+@pytest.fixture(scope="module")
+def clocks(db: str) -> list[dict[str, Any]]:
     said = run("sla", "--metric", "resolution", "--state", "met", "--state", "breached",
                "--json", "--db", db)  # fmt: skip
     found: list[dict[str, Any]] = json.loads(said)["clocks"]
@@ -159,3 +165,31 @@ def test_attainment_of_each_priority_counts_every_incident_once(
     # Nothing is always kept, and nothing never.
     assert kept.keys() == PROMISES.keys()
     assert all(0 < sum(met) < len(met) for met in kept.values())
+
+
+def test_a_digest_says_how_many_were_kept_of_each_priority(
+    clocks: list[dict[str, Any]], db: str
+) -> None:
+    kept: dict[str, list[bool]] = defaultdict(list)
+    for clock in clocks:
+        if (clock["breached_at"] or clock["due"]).startswith("2016"):
+            kept[clock["promised_in"]].append(clock["state"] == "met")
+    said = json.loads(run("digest", "--year", "2016", "--json", "--db", db))
+    [table] = [
+        table for section in said["sections"] for table in section["tables"]
+        if table["title"] == "By severity and category"
+    ]  # fmt: skip
+    shown = [[cell["text"] for cell in row][2:6] for row in table["rows"]]
+    promises = ["overrides[0].", "overrides[1].", "overrides[2].", ""]
+    names = ["severity critical", "severity high", "severity moderate", "all others"]
+    expected = []
+    for place, name in zip(promises, names, strict=True):
+        met = kept.pop(f"commitments.standard.{place}resolution")
+        share = f"{sum(met) * 1000 // len(met) / 10:.1f} %"
+        expected.append([name, share, f"{len(met):,}", f"{len(met) - sum(met):,}"])
+    assert shown == expected
+    assert not kept
+
+    high = "attainment-by-tickets/standard/resolution/severity high"
+    behind = run("digest", "--year", "2016", "--explain", high, "--json", "--db", db)
+    assert {row["promised"] for row in json.loads(behind)["rows"]} == {"24h"}

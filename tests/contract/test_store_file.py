@@ -91,24 +91,40 @@ def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None
         assert store.schema_version() == NEWEST
 
 
-def test_what_was_posted_of_tickets_before_downgrades_were_counted_is_posted_again(
-    tmp_path: Path,
-) -> None:
-    file = tmp_path / "store.db"
+def migrate_to(file: Path, version: str) -> None:
     engine = create_engine(url(file))
     try:
         with engine.begin() as connection:
             config = schema._config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "0006")
+            command.upgrade(config, version)
     finally:
         engine.dispose()
+
+
+def test_what_was_posted_of_tickets_before_downgrades_were_counted_is_posted_again(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "store.db"
+    migrate_to(file, "0006")
     subject = "INSERT INTO subject (key, kind, partner_id, document, version, has_case) VALUES "
     run(file, *(f"{subject} ('{kind}:acme:1', '{kind}', 'acme', x'', 1, 0)"
                 for kind in ("order", "ticket", "touchpoints")),
         "INSERT INTO unposted VALUES ('ticket:acme:1', 77)")  # fmt: skip
     migrate(url(file))
     assert run(file, "SELECT key, due FROM unposted") == [("ticket:acme:1", 0)]
+
+
+def test_a_ledger_that_did_not_know_which_tickets_a_promise_is_for_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "store.db"
+    migrate_to(file, "0007")
+    run(file, "INSERT INTO daily VALUES (739000, 'acme', 'standard', 'resolution', '', 'met', 3)",
+        "INSERT INTO setting VALUES ('ledger', 'as posted'), ('other', 'stays')")  # fmt: skip
+    migrate(url(file))
+    assert run(file, "SELECT count(*) FROM daily") == [(0,)]
+    assert run(file, "SELECT key FROM setting") == [("other",)]
 
 
 def test_a_schema_from_the_future_is_refused_and_left_alone(tmp_path: Path) -> None:

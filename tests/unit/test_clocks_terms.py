@@ -58,6 +58,10 @@ def test_each_metric_has_its_own_winner_with_the_reason() -> None:
     assert clock.target.why == (
         "the first override of strategic that matches category quality, severity high"
     )
+    assert clock.target.tickets == "severity high"
+    both = told(severity="high").clock("resolution", "2026-11-02 10:30").target
+    assert both is not None
+    assert both.tickets == "category quality or damage, severity high"
     base = told().clock("first_response", "2026-11-02 10:30").target
     assert base is not None
     assert base.why == (

@@ -26,7 +26,7 @@ WEEK = read_period("2026-W47", ZoneInfo("Europe/Berlin"))
 
 def counts(met: int = 0, breached: int = 0, partner: str = "acme", **other: int) -> Counts:
     by_class = {"met": met, "breached": breached, **other}
-    cell = (partner, "strategic", "first_response", "")
+    cell = (partner, "strategic", "first_response", "", "")
     return Counter({(*cell, name): n for name, n in by_class.items() if n})
 
 
@@ -39,6 +39,7 @@ def material(**parts: Any) -> Material:
         "partner_tiers": ("strategic", "standard"),
         "tiers": ("frontline", "management", "executive"),
         "targets": {"strategic": {"first_response": Decimal("99.95")}},
+        "tickets": ("severity critical", "severity high"),
         "names": Names({"acme": "Acme Ltd"}, {"anna": "Anna Lindner"}, False, {"anna": "manager"}),
         "counts": Counter(),
         "before": [Counter()] * 4,
@@ -114,21 +115,26 @@ def test_of_weeks_in_which_nothing_was_due_the_summary_is_silent() -> None:
             st.sampled_from(["acme", "kontor"]),
             st.sampled_from(["strategic", "standard"]),
             st.sampled_from(["first_response", "resolution", "touchpoint:call"]),
+            st.sampled_from(["", "severity high", "category quality"]),
             st.sampled_from(list(Entered)),
             st.integers(1, 5),
         ),
         max_size=12,
     )
 )
-def test_groups_add_up_to_the_whole(cells: list[tuple[str, str, str, Entered, int]]) -> None:
+def test_groups_add_up_to_the_whole(cells: list[tuple[str, str, str, str, Entered, int]]) -> None:
     found: Counts = Counter()
-    for partner, tier, metric, entered, n in cells:
-        found[partner, tier, metric, "", str(entered)] += n
+    for partner, tier, metric, tickets, entered, n in cells:
+        found[partner, tier, metric, "", tickets, str(entered)] += n
     made = report(counts=found)
     due = {f.id: f.n or 0 for f in made.all_figures() if f.unit == "percent"}
     by_metric = sum(n for name, n in due.items() if name.startswith("attainment/s"))
     by_partner = sum(n for name, n in due.items() if name.startswith("attainment-by-partner/"))
     assert due["attainment/all"] == by_metric == by_partner
+    for tier, metric in {cell[1:3] for cell in cells if cell[3]}:
+        whole = due[f"attainment/{tier}/{metric.removeprefix('touchpoint:')}"]
+        part = f"attainment-by-tickets/{tier}/{metric}/"
+        assert sum(n for name, n in due.items() if name.startswith(part)) == whole
     broken = sum(n for c, n in found.items() if c[-1] in ("breached", "open"))
     figure = made.figure("breaches/all")
     assert figure is not None
@@ -213,7 +219,9 @@ def test_no_table_of_a_digest_runs_on() -> None:
         for n in many
     ]  # fmt: skip
     openings = Counter({(f"partner-{n}", "late"): 4 for n in many})
-    due = Counter({(f"partner-{n}", "standard", "resolution", "", "breached"): 20 for n in many})
+    due = Counter(
+        {(f"partner-{n}", "standard", "resolution", "", "", "breached"): 20 for n in many}
+    )
     kept_before = Counter({(*cell[:-1], "met"): 20 for cell in due})
     made = report(
         lasting=[*asked, *patterns], escalations=[*asked, *patterns], disputes=disputed,
@@ -235,6 +243,27 @@ def test_no_table_of_a_digest_runs_on() -> None:
     assert note.endswith("27 more people and feeds are not listed; each has a figure of its own.")
     rows, note = listed(made, "disputes", "Disputes and how they ended")
     assert [row[2] for row in rows] == [f"C-{n}" for n in range(15)]
+
+
+def test_a_promise_that_depends_on_severity_is_shown_by_severity_in_the_policys_order() -> None:
+    def kept(tickets: str, met: int, breached: int, metric: str = "resolution") -> Counts:
+        cell = ("acme", "standard", metric, "", tickets)
+        return Counter({(*cell, "met"): met, (*cell, "breached"): breached})
+
+    made = report(
+        counts=kept("", 9, 1) + kept("severity high", 1, 1) + kept("severity critical", 0, 3)
+        + kept("", 5, 0, "first_response"),
+        before=[Counter()] * 3 + [kept("severity high", 1, 3)],
+    )  # fmt: skip
+    rows, _ = listed(made, "attainment", "By severity and category")
+    assert [row[1:7] for row in rows] == [
+        ("resolution", "severity critical", "0.0 %", "3", "3", "-  -  -  -"),
+        ("resolution", "severity high", "50.0 %", "2", "1", "-  -  -  25.0"),
+        ("resolution", "all others", "90.0 %", "10", "1", "-  -  -  -"),
+    ]
+    plain = report(counts=kept("", 9, 1))
+    titles = [table.title for section in plain.sections for table in section.tables]
+    assert "By severity and category" not in titles
 
 
 def breach(**fields: Any) -> Instance:
