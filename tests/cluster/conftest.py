@@ -3,6 +3,7 @@
 import gc
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,35 @@ async def cluster(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> Asyn
     await made.close()
 
 
-@pytest.fixture
-async def trading(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """The same, with the policy and directory of `tests.cluster.trade`."""
-    made = await Cluster.make(kafka.brokers, postgres_url, tmp_path)
+@asynccontextmanager
+async def trading_on(brokers: str, db: str, folder: Path) -> AsyncIterator[Cluster]:
+    """A cluster with the policy and directory of `tests.cluster.trade`."""
+    made = await Cluster.make(brokers, db, folder)
     made.establish(*documents())
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def trading(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """The same, with the policy and directory of `tests.cluster.trade`."""
+    async with trading_on(kafka.brokers, postgres_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def with_broker_to_stop(
+    kafka_of_my_own: KafkaServer, postgres_url: str, tmp_path: Path
+) -> AsyncIterator[Cluster]:
+    """The same, with a broker that the test may stop."""
+    async with trading_on(kafka_of_my_own.brokers, postgres_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def with_database_to_stop(
+    kafka: KafkaServer, url_to_stop: str, tmp_path: Path
+) -> AsyncIterator[Cluster]:
+    """The same, with a database server that the test may stop."""
+    async with trading_on(kafka.brokers, url_to_stop, tmp_path) as made:
+        yield made

@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 
 import psycopg
@@ -14,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from streams.cluster.clients import client_arguments, producer_arguments
 from streams.store import Store
 from tests.cluster.cluster import WAIT, Cluster, Load, check_load, troubled, until
-from tests.cluster.trade import documents, routed
+from tests.cluster.trade import routed
 from tests.rigs.kafka import KafkaServer
 from tests.rigs.postgres import PostgresServer, libpq
 
@@ -23,17 +21,6 @@ from tests.rigs.postgres import PostgresServer, libpq
 def cluster(trading: Cluster) -> Cluster:
     """The cluster of these tests."""
     return trading
-
-
-@pytest.fixture
-async def own(
-    kafka_of_my_own: KafkaServer, postgres_url: str, tmp_path: Path
-) -> AsyncIterator[Cluster]:
-    """A cluster whose broker may be stopped."""
-    made = await Cluster.make(kafka_of_my_own.brokers, postgres_url, tmp_path)
-    made.establish(*documents())
-    yield made
-    await made.close()
 
 
 def taken(cluster: Cluster) -> int:
@@ -92,7 +79,10 @@ async def test_a_worker_that_was_frozen_finds_its_records_taken(cluster: Cluster
     await asyncio.to_thread(check_load, cluster, load.orders)
 
 
-async def test_the_broker_stops_and_starts(own: Cluster, kafka_of_my_own: KafkaServer) -> None:
+async def test_the_broker_stops_and_starts(
+    with_broker_to_stop: Cluster, kafka_of_my_own: KafkaServer
+) -> None:
+    own = with_broker_to_stop
     async with Load(own) as load, own.worker_inside():
         await more_taken(own, 100)
         await asyncio.to_thread(kafka_of_my_own.stop)
@@ -104,18 +94,17 @@ async def test_the_broker_stops_and_starts(own: Cluster, kafka_of_my_own: KafkaS
 
 
 async def test_the_database_stops_and_starts(
-    cluster: Cluster, postgres_server: PostgresServer
+    with_database_to_stop: Cluster, postgres_to_stop: PostgresServer
 ) -> None:
-    if not postgres_server.is_ours:
-        pytest.skip("DETENTE_TEST_POSTGRES names a server that is not ours to stop")
+    cluster = with_database_to_stop
     async with Load(cluster) as load, cluster.worker_inside():
         for _ in range(2):
             await more_taken(cluster, 100)
-            await asyncio.to_thread(postgres_server.stop)
+            await asyncio.to_thread(postgres_to_stop.stop)
             try:
                 await load.reach(load.orders + 100)
             finally:
-                await asyncio.to_thread(postgres_server.start)
+                await asyncio.to_thread(postgres_to_stop.start)
         await more_taken(cluster, 100)
         await load.end()
         await cluster.drained()

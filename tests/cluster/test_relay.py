@@ -157,20 +157,19 @@ async def test_while_the_broker_is_away_people_are_told_and_decisions_wait(
 
 
 async def test_it_goes_on_when_the_database_comes_back(
-    cluster: Cluster, postgres_server: PostgresServer
+    with_database_to_stop: Cluster, postgres_to_stop: PostgresServer
 ) -> None:
-    if not postgres_server.is_ours:
-        pytest.skip("the server is somebody else's; without DETENTE_TEST_POSTGRES ours is stopped")
+    cluster = with_database_to_stop
     settings, terminal = settings_of(cluster), Terminal()
     async with relaying(cluster, settings, terminal) as relay, cluster.worker_inside():
-        await asyncio.to_thread(postgres_server.stop)
+        await asyncio.to_thread(postgres_to_stop.stop)
         try:
             async with asyncio.timeout(WAIT):
                 while (await page(relay, "/health/ready"))[0] != 503:
                     pass
             _, figures = await page(relay, "/metrics")
         finally:
-            await asyncio.to_thread(postgres_server.start)
+            await asyncio.to_thread(postgres_to_stop.start)
         assert "detente_store_up 0.0" in figures
         await cluster.produce(trouble(cluster, "PO-1"))
         await terminal.shows("to Claire", "to Anna")

@@ -87,6 +87,24 @@ def postgres_server() -> Iterator[PostgresServer]:
             yield server
 
 
+@pytest.fixture
+def postgres_to_stop(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that a test may stop and start: that of the run, unless somebody else runs it."""
+    if postgres_server.is_ours:
+        yield postgres_server
+    else:
+        with own_server(_SETTINGS) as server:
+            yield server
+
+
+@pytest.fixture
+def url_to_stop(postgres_to_stop: PostgresServer) -> Iterator[str]:
+    """A store with nothing in it on that server."""
+    with postgres_to_stop.database() as url:
+        migrate(url)
+        yield url
+
+
 @pytest.fixture(scope="session")
 def _emptied(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as url:
