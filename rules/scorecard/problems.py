@@ -6,7 +6,7 @@ from decimal import Decimal
 from rules.deadlines import in_words
 from rules.partner_months import PartnerMonths
 from rules.problem_figures import Problem
-from rules.scorecard.sheet import Sheet, days, hours, kept
+from rules.scorecard.sheet import Sheet, age, hours, kept
 from schemas.report import ChartKind, Figure, Section, Unit
 
 _OF = (
@@ -74,10 +74,11 @@ def _still_open(m: PartnerMonths, sheet: Sheet) -> list[Figure]:
             Unit.DAYS,
             "Time since the first opening of the one that was open longest at the end of the "
             "month.",
-            lambda month: days(month.solving.oldest),
+            lambda month: age(month.solving.oldest),
             n=len(left),
             counts="problems open",
             none="none open",
+            rounded="to a tenth, from ten days on to whole days",
         ),
     )
     return [sheet.put(f, ("problem", "open for"), lambda: _longest(left)) for f in figures]

@@ -2,18 +2,32 @@
 
 from collections.abc import Iterator
 
-from rules.attainment import Outcome
+from rules.attainment import Attainment, Outcome
 from rules.clocks.clock import PARTNER
 from rules.deadlines import in_words
 from rules.partner_months import PartnerMonths, attainment_of
-from rules.report_parts import about, cell, columns, left_out, plain, said, table, words
+from rules.report_parts import (
+    LISTED,
+    about,
+    cell,
+    columns,
+    left_out,
+    plain,
+    said,
+    table,
+    unlisted,
+    words,
+)
 from rules.scorecard.sheet import Sheet
 from schemas.report import Cell, Section, Visibility
 
 
 def promise_section(m: PartnerMonths, sheet: Sheet) -> Section:
-    """One row for each kind of commitment."""
+    """One row for each kind of commitment, those with most broken first."""
     metrics = {x.metric: x.owed_by for month in m.months for x, _ in month.promises}
+    found = [(attainment_of(m.last, metric), metric) for metric in metrics]
+    found.sort(key=lambda kind: (-kind[0].breached, -kind[0].n, kind[1]))
+    rows = [_row(m, sheet, now, metric, metrics[metric]) for now, metric in found]
     return Section(
         id="promises",
         title="Promises",
@@ -24,16 +38,18 @@ def promise_section(m: PartnerMonths, sheet: Sheet) -> Section:
                     "promise", "owed by", "kept", "target", "met", "broken", "left out",
                     numbers=("kept", "target", "met", "broken"),
                 ),
-                [_row(m, sheet, metric, metrics[metric]) for metric in sorted(metrics)],
+                rows[:LISTED],
                 "No commitment fell due in these months.",
-                visibility=Visibility.JOINT,
+                unlisted(len(rows) - LISTED, "kind of promise", "kinds of promises"),
+                Visibility.JOINT,
             ),
         ),
     )  # fmt: skip
 
 
-def _row(m: PartnerMonths, sheet: Sheet, metric: str, owner: str) -> tuple[Cell, ...]:
-    now = attainment_of(m.last, metric)
+def _row(
+    m: PartnerMonths, sheet: Sheet, now: Attainment, metric: str, owner: str
+) -> tuple[Cell, ...]:
     figure = sheet.put(
         sheet.share(
             f"sla/{metric}",

@@ -3,19 +3,23 @@
 from collections.abc import Iterator
 
 from rules.partner_months import PartnerMonths
-from rules.report_parts import plain
+from rules.report_parts import LISTED, plain, unlisted
 from rules.scorecard.sheet import Sheet
 from schemas.report import Figure, Section, Unit, Visibility
 
 
 def reported_sections(m: PartnerMonths, sheet: Sheet) -> Iterator[Section]:
-    """A section where anything was reported in these months."""
+    """A section where anything was reported in these months: first what the partner sees."""
     names = sorted({name for month in m.months for name in month.said})
-    if names:
+    found = [_figure(m, sheet, name) for name in names]
+    found.sort(key=lambda f: (f.visibility is Visibility.CONFIDENTIAL, f.value is None))
+    if found:
+        more = unlisted(len(found) - LISTED, "metric")
         yield Section(
             id="reported",
             title="Reported by other systems",
-            figures=tuple(_figure(m, sheet, name) for name in names),
+            text=(more,) if more else (),
+            figures=tuple(found[:LISTED]),
         )
 
 

@@ -117,17 +117,20 @@ class Sheet:
         n: int | None = None,
         counts: str = "",
         none: str = "none",
+        rounded: str | None = None,
         visibility: Visibility = Visibility.OPERATIONAL,
     ) -> Figure:
         """A number of something, or a length of time; None where there is nothing to measure."""
         *before, now = map(measure, self._months.months)
+        if rounded is None and unit in _IN_TENTHS:
+            rounded = "to a tenth"
         return Figure(
             id=name,
             label=label,
             value=now,
             shown=none if now is None else shown(now, unit),
             unit=unit,
-            definition=definition + (" Rounded to a tenth." if unit in _IN_TENTHS else ""),
+            definition=definition + ("" if rounded is None else f" Rounded {rounded}."),
             n=n,
             counts=counts,
             before=tuple(before),
@@ -183,6 +186,12 @@ def days(amount: int | None) -> Decimal | None:
     return None if amount is None else (Decimal(amount) / DAY).quantize(TENTH, ROUND_HALF_EVEN)
 
 
+def age(amount: int | None) -> Decimal | None:
+    """Microseconds in days, to a tenth; from ten days on a tenth says nothing, and is left out."""
+    found = days(amount)
+    return found if found is None or found < 10 else found.quantize(1, ROUND_HALF_EVEN)
+
+
 def hours(amount: int | None) -> Decimal | None:
     """Microseconds in hours, to a tenth."""
     return None if amount is None else (Decimal(amount) / HOUR).quantize(TENTH, ROUND_HALF_EVEN)
@@ -196,8 +205,10 @@ def shown(value: Decimal, unit: Unit) -> str:
         case Unit.HOURS:
             return f"{value:,.1f} h"
         case Unit.DAYS:
-            return f"{value:,.1f} d"
+            return f"{value:,} d"
         case Unit.PER_MILLION:
             return f"{value:,.0f} per million"
+        case Unit.COUNT:
+            return f"{value:,}"
         case _:
             return plain(value)

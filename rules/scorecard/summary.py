@@ -57,10 +57,13 @@ def _problems(sheet: Sheet) -> Iterator[Headline]:
     median, still = sheet.figures["resolution/median"], sheet.figures["resolution/open"]
     oldest = sheet.figures["resolution/oldest"]
     if median.n or still.value:
-        age = f", the oldest for {oldest.shown}" if still.value else ""
-        took = f" (median {median.shown})" if median.n else ""
+        solved, left = "No problem solved", "none open"
+        if median.n:
+            solved = f"{many(median.n, 'problem')} solved (median {median.shown})"
+        if still.value:
+            left = f"{still.shown} open, the oldest for {oldest.shown}"
         yield Headline(
-            text=f"{many(median.n or 0, 'problem')} solved{took}, {still.shown} open{age}.",
+            text=f"{solved}, {left}.",
             figures=(median.id, still.id, oldest.id),
         )
 

@@ -34,8 +34,10 @@ D = Decimal
 class Partner:
     """What is known of partner `acme`, in UTC, and its scorecard."""
 
-    def __init__(self, **reporting: Any) -> None:
-        promised = {"first_response": "2h", "resolution": "24h", "partner_response": "48h"}
+    def __init__(self, promised: dict[str, Any] | None = None, **reporting: Any) -> None:
+        promised = promised or {
+            "first_response": "2h", "resolution": "24h", "partner_response": "48h"
+        }  # fmt: skip
         compiled = policy(promised, reporting=reporting, calendar=ALWAYS)
         self.timeline = Timeline(compiled)
         self.orders: dict[str, Said] = {}
@@ -246,10 +248,24 @@ def test_problems_solved_open_and_back() -> None:
     acme.ticket("back", "2026-11-29 10:00", "other")
     report = acme.report()
     assert shown(report, "resolution/median", "resolution/p90") == [("2.0 h", 2), ("96.0 h", 2)]
-    assert shown(report, "resolution/open", "resolution/oldest") == [("2", None), ("11.0 d", 2)]
+    assert shown(report, "resolution/open", "resolution/oldest") == [("2", None), ("11 d", 2)]
+    assert report.summary[-1].text == (
+        "2 problems solved (median 2.0 h), 2 open, the oldest for 11 d."
+    )
     # In December the 30 days of both are over: `slow` had come back after its first solution.
     december = acme.report(Month(2026, 12), at("2027-01-02 07:00"))
     assert shown(december, "solved_for_good") == [("66.6 %", 3)]
+
+
+def test_a_month_of_nothing_but_old_problems_is_said_without_a_tenth_of_a_day() -> None:
+    acme = Partner()
+    acme.ticket("old", "2020-04-26 02:24", "other")
+    report = acme.report()
+    assert report.summary[-1].text == "No problem solved, 1 open, the oldest for 2,410 d."
+    before = figure(report, "resolution/oldest").before
+    assert before[-1] == 2380
+    acme.tickets["old"].status("2026-11-30 10:00", "resolved")
+    assert acme.report().summary[-1].text == "1 problem solved (median 57,823.6 h), none open."
 
 
 def test_trouble_of_the_same_category_comes_back() -> None:
@@ -346,6 +362,30 @@ def test_reported_figures_belong_to_the_month_that_they_name() -> None:
     assert forecast.visibility in FOR_PARTNER
     assert figure(report, "reported/below_minimum").shown == "3"
     assert figure(report, "reported/below_minimum").visibility is Visibility.CONFIDENTIAL
+
+
+def test_no_list_of_a_scorecard_runs_on() -> None:
+    kinds = [{"kind": f"visit_{n}", "every": "1w"} for n in range(18)]
+    acme = Partner(promised={"first_response": "2h", "touchpoints": kinds},
+                   shared_metrics=["m90"])  # fmt: skip
+    for n in range(5):
+        acme.ticket(f"late {n}", "2026-11-02 10:00").us("2026-11-02 13:00")
+    for n in range(100):
+        acme.measured(f"2026-{10 + n % 2}-20 09:00", f"m{n}", "1")
+    months = acme.months()
+    months.add_touchpoints(Document([], {}, []), at("2026-11-16 00:00"))
+    report = scorecard(months, "Acme").report
+    table = next(s for s in report.sections if s.id == "promises").tables[0]
+    assert [cell.text for cell in table.rows[0]][:2] == ["first response", "us"]  # most broken
+    assert len(table.rows) == 15
+    assert table.note == ("4 more kinds of promises are not listed; each has a figure of its own.")
+    assert figure(report, "sla/touchpoint:visit_9").reached is None
+    reported = next(s for s in report.sections if s.id == "reported")
+    # What the partner sees comes first, and what was said in the month before what was not.
+    assert [f.id for f in reported.figures[:3]] == ["reported/m90", "reported/m1", "reported/m11"]
+    assert len(reported.figures) == 15
+    assert reported.text == ("85 more metrics are not listed; each has a figure of its own.",)
+    assert figure(report, "reported/m99").value == 1
 
 
 def test_every_figure_says_what_it_divides_and_leads_to_rows() -> None:
