@@ -78,7 +78,8 @@ def ticket_news(
     case: CaseRow | None = None,
 ) -> ClockNews:
     """News of a ticket's commitments."""
-    clocks = ticket.promises(reading.read + 1)
+    told_of = {name.rpartition("/")[0] for name in told}
+    clocks = ticket.promises_to_tell_of(reading.read + 1, reading.decided(0), told_of)
     news = _Teller(key, world, reading, case).news(clocks, told)
     if any(map(_is_owed, clocks)):
         news.look_again(ticket.next_change_of_terms(reading.read), reading.read)

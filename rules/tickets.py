@@ -3,7 +3,7 @@
 What a ticket's commitments come to is worked out in `rules.clocks.ticket_clocks`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
 from rules.clocks.clock import Clock, ClockState
@@ -82,6 +82,15 @@ class Ticket(Facts):
         if self._promises is None or self._promises[0] != as_of:
             self._promises = as_of, list(self._clocks.clocks(as_of))
         return self._promises[1]
+
+    def promises_to_tell_of(self, as_of: int, over_by: int, keys: Collection[str]) -> list[Clock]:
+        """Those that may be spoken of still: most that were over by then only if among `keys`."""
+        if self._promises is not None and self._promises[0] == as_of:
+            return self._promises[1]
+        over = self._clocks.over_since
+        if over is not None and over <= min(over_by, as_of) and not keys:
+            return []
+        return list(self._clocks.clocks(as_of, over_by=over_by, keys=keys))
 
     def next_change_of_terms(self, after: int) -> int | None:
         """When the partner's tier next changes by its dates."""

@@ -170,6 +170,15 @@ class TicketClocks:
         """Whether the helpdesk says resolved or closed."""
         return bool(self._states) and _STATES.get(self._states[-1][1]) == SETTLED
 
+    @property
+    def over_since(self) -> int | None:
+        """When it was settled, if nobody has written since: then nothing is owed any more."""
+        spells = self.spells()
+        if not spells or spells[-1].what != SETTLED or spells[-1].end is not None:
+            return None
+        at = spells[-1].start
+        return at if not self._messages or self._messages[-1][0] <= at else None
+
     def holder_at(self, at: int) -> str:
         """Who owned the case then; the role of the account manager if no person took it."""
         if not self._owners:
@@ -193,11 +202,19 @@ class TicketClocks:
 
     # -- clocks --------------------------------------------------------------------------------
 
-    def clocks(self, as_of: int, metrics: Collection[str] = tuple(Metric)) -> Iterator[Clock]:
+    def clocks(
+        self,
+        as_of: int,
+        metrics: Collection[str] = tuple(Metric),
+        *,
+        over_by: int | None = None,
+        keys: Collection[str] = (),
+    ) -> Iterator[Clock]:
         """Every instance that was promised and started, as it stands at an instant.
 
         What was taken in must not be later than `as_of`, except for what ends a clock: an instance
         that is known to have been kept later was not kept before. Only `metrics` are looked at.
+        With `over_by` most that ended by then are left out, unless their keys are among `keys`.
         """
         if self.opened_at is None:
             return
@@ -218,6 +235,13 @@ class TicketClocks:
         if Metric.STATUS_UPDATE in metrics and not on_grid:
             runs.append(self._rolling_updates())
         for run in chain.from_iterable(runs):
+            if (
+                over_by is not None
+                and run.ended_at is not None
+                and run.ended_at <= over_by
+                and f"{run.metric}/{run.cycle}" not in keys
+            ):
+                continue
             clock = self._judge(run, as_of)
             if clock is not None:
                 yield clock

@@ -1,15 +1,18 @@
 """Laws of clocks: order and repetition, the past, pauses, and that every instance has one state."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rules.clocks.clock import Clock, ClockState
 from rules.clocks.subject_clocks import clocks_of
 from rules.clocks.warning_times import warnings
+from rules.orders import version_of
 from rules.subjects import Contribution, Document
+from rules.tickets import Ticket
 from schemas.time import HOUR
 from tests.clock_timelines import ALWAYS, OFFICE, TICKET, TOUCHPOINTS, Timeline, at, policy
 
@@ -216,3 +219,34 @@ def test_a_warning_once_given_keeps_its_time(
     assert {key: again[key] for key in told if key in again} == {
         key: instant for key, instant in told.items() if key in again
     }
+
+
+#: A question after a ticket was settled is to be answered.
+ASKED_LATER = [(20, "us", "reply"), (30, "status", "resolved"), (80, "partner", "reply")]
+SETTINGS = {"status_update": "rolling", "reopening": "resume", "pause": []}
+
+
+@given(clock_settings, calendars, histories, hours, hours, st.booleans())
+@example(SETTINGS, ALWAYS, ASKED_LATER, 90, 90, False)
+def test_what_is_left_out_of_the_news_was_over(
+    settings: Any, calendar: Any, history: Any, hour: int, over: int, named: bool
+) -> None:
+    timeline = tell(settings, calendar, history)
+    as_of, over_by = BEGIN + hour * HOUR, BEGIN + over * HOUR
+    known = [c for c in timeline.contributions if c.time <= as_of]
+    keys = {"first_response/1"} if named else set()
+
+    def told(ask: Callable[[Ticket], list[Clock]]) -> dict[str, Clock]:
+        ticket = Ticket(TICKET, "acme", timeline.world)
+        for contribution in sorted(known, key=version_of):
+            ticket.apply(contribution, contribution.time)
+        return {clock.key: clock for clock in ask(ticket)}
+
+    every = told(lambda ticket: ticket.promises(as_of))
+    found = told(lambda ticket: ticket.promises_to_tell_of(as_of, over_by, keys))
+    assert found.items() <= every.items()
+    for key in every.keys() - found.keys():
+        assert key not in keys
+        stopped_at = every[key].stopped_at
+        assert stopped_at is not None
+        assert stopped_at <= over_by
