@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--map", "map_file", metavar="FILE", help="What the columns of a table mean.")
 @click.option(
-    "--policy", "policy_file", metavar="FILE", help="The rules to try.  [default: a sample]"
+    "--policy",
+    "policy_file",
+    metavar="FILE",
+    help="The rules to try.  [default: policy.yaml, else a sample]",
 )
 @click.option(
-    "--directory", "directory_file", metavar="FILE", help="Who is who.  [default: a sample]"
+    "--directory",
+    "directory_file",
+    metavar="FILE",
+    help="Who is who.  [default: directory.yaml, else a sample]",
 )
 @click.option(
     "--db", metavar="URL", help="Keep what is found in this database, to look at the cases."
@@ -67,13 +73,13 @@ def replay(
         relive,
         warn_of_strangers,
     )
+    from detente.settings import read_settings
 
     check_files(files, has_mapping=map_file is not None)
     end = None if until is None else _until(until)
-    policy = load_policy(Path(policy_file) if policy_file else SAMPLE_POLICY)
-    directory = load_directory(
-        Path(directory_file) if directory_file else SAMPLE_DIRECTORY, policy.compiled
-    )
+    settings = read_settings({"policy": policy_file, "directory": directory_file})
+    policy = load_policy(settings.policy or SAMPLE_POLICY)
+    directory = load_directory(settings.directory or SAMPLE_DIRECTORY, policy.compiled)
     mapping = load_mapping(Path(map_file)) if map_file else None
     with open_past(db, policy, directory) as store:
         with display() as shows:
@@ -88,6 +94,7 @@ def replay(
         print_json(document)
         return
     say(f"Policy: {policy.name}")
+    say(f"Directory: {directory.name}")
     print_findings(document)
     if db is not None:
         say(f"To look at the cases: detente cases --db {db}")

@@ -122,12 +122,25 @@ def test_a_watch_is_no_case(replay: Replay, tmp_path: Path) -> None:
         (EXAMPLES / "policy.yaml").read_text().replace('{impact: "> 5%"}', '{impact: "> 50%"}')
     )
     (tmp_path / "a.jsonl").write_text(f"{PLACED}\n{CAME}\n{SHORT}\n")
-    found = cases(replay("a.jsonl", "--policy", "policy.yaml", "--json"))
+    found = cases(replay("a.jsonl", "--json"))
     assert found["watched"] == 1
     assert found["open"] == 0
     assert found["by_rule"] == {}
-    # Without --policy the sample counts, whatever lies here.
-    assert cases(replay("a.jsonl", "--json"))["by_rule"]["order-impact"] == 1
+    sample = str(EXAMPLES / "policy.yaml")
+    assert cases(replay("a.jsonl", "--policy", sample, "--json"))["by_rule"]["order-impact"] == 1
+
+
+def test_the_rules_and_the_people_of_the_folder_count_as_everywhere(
+    replay: Replay, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text(f"{PLACED}\n")
+    assert f"Policy: {EXAMPLES / 'policy.yaml'}" in replay("a.jsonl").stdout
+    for name in ("policy.yaml", "directory.yaml"):
+        (tmp_path / name).write_text((EXAMPLES / name).read_text())
+    said = replay("a.jsonl").stdout
+    assert "Policy: policy.yaml\nDirectory: directory.yaml\n" in said
+    (tmp_path / "directory.yaml").write_text("people: 7\n")
+    assert "directory.yaml:1: people" in replay("a.jsonl").stderr
 
 
 def test_with_a_database_the_cases_stay_and_nobody_will_be_told(
