@@ -1,6 +1,5 @@
 """Digests: loaded from the ledger, frozen when issued, restated when late events change them."""
 
-import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE
 from rules.clocks.targets import tickets_of
 from rules.clocks.working_days import local_day, start_of_day
 from rules.decision import StepKind, StepRow
-from rules.digest.changes import Rows, behind, changes_between
 from rules.digest.decisions import asked_for
 from rules.digest.digest import Digest, digest
 from rules.digest.disputes import verdict_of
@@ -24,11 +22,13 @@ from rules.digest.period import Days
 from rules.digest.sheet import Question
 from rules.ledger import Escalation, Instance
 from rules.policy import CompiledPolicy
+from rules.report_changes import changes_between
 from rules.report_parts import about
 from rules.world import World
 from schemas.policy import Metric
 from schemas.report import Change, Report, ReportKind
-from schemas.time import Instant, iso, to_datetime
+from schemas.time import Instant, iso
+from streams.freezing import freeze
 from streams.ledger import Ledger
 from streams.store import Store, Transaction
 from streams.store.reports import IssuedReport
@@ -51,11 +51,15 @@ class Evidence:
     """What a digest's figures lead to."""
 
     questions: Mapping[str, Question]
-    rows: Rows
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    """Kind of rows to rows; each has a `name`."""
 
     def of(self, figure: str) -> list[Mapping[str, Any]]:
-        """The rows behind a figure that the digest has."""
-        return behind(self.questions[figure], self.rows)
+        """The rows behind a figure; none for one that the digest does not have."""
+        question = self.questions.get(figure)
+        if question is None:
+            return []
+        return [row for row in self.rows.get(question.rows, ()) if question.answers(row)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +153,18 @@ class Digests:
             material = replace(self._material(tx, period, as_of), restated=restated)
             found = self._digest(material)
             evidence = Evidence(found.questions, _all_rows(tx, material))
-        report = found.report
         changes: tuple[Change, ...] = ()
         if before is not None:
-            changes = changes_between(
-                before.report, before.evidence.questions, before.evidence.rows,
-                report, evidence.questions, evidence.rows,
-            )  # fmt: skip
+            changes = changes_between(before.report, before.evidence.of, found.report, evidence.of)
             if not changes:
                 return None
-        report = report.model_copy(
-            update={
-                "issue": 1 if before is None else before.report.issue + 1,
-                "issued_at": to_datetime(now, period.zone),
-                "changes": changes,
-            }
-        )
-        packed = _pack(report, evidence, now)
-        with self._store.transaction() as tx:
-            if not tx.issue_report(packed):
-                return None  # somebody else was first
-        return Issued(report, evidence, packed.hash)
+        issued = freeze(
+            self._store, found.report, _pack(evidence), now,
+            before=None if before is None else before.report, changes=changes,
+        )  # fmt: skip
+        if issued is None:
+            return None
+        return Issued(Report.model_validate_json(issued.document), evidence, issued.hash)
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -396,20 +391,9 @@ def _moment(at: int | None) -> str | None:
 # --- frozen ---------------------------------------------------------------------------------------
 
 
-def _pack(report: Report, evidence: Evidence, now: Instant) -> IssuedReport:
-    document = report.model_dump_json().encode()
+def _pack(evidence: Evidence) -> bytes:
     questions = {name: [q.rows, q.where] for name, q in evidence.questions.items()}
-    rows = msgspec.json.encode({"questions": questions, "rows": evidence.rows})
-    return IssuedReport(
-        str(report.kind),
-        report.period.key,
-        report.about_id,
-        report.issue,
-        now,
-        hashlib.sha256(document).hexdigest(),
-        document,
-        zlib.compress(rows),
-    )
+    return zlib.compress(msgspec.json.encode({"questions": questions, "rows": evidence.rows}))
 
 
 def _unpack(issued: IssuedReport) -> Issued:

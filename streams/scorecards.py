@@ -2,29 +2,30 @@
 
 import zlib
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from rules.decision import Kind
-from rules.digest.changes import changes_between
-from rules.digest.sheet import Question
 from rules.months import Month
 from rules.orders import effective_at
 from rules.partner_months import PartnerMonths
+from rules.report_changes import RowsBehind, changes_between
 from rules.scorecard.scorecard import Scorecard, scorecard
 from rules.scorecard.sheet import Behind
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
 from schemas.report import Change, Report, ReportKind
-from schemas.time import DAY, Instant, to_datetime, to_instant
+from schemas.time import DAY, Instant, to_instant
+from streams.freezing import freeze
 from streams.ledger import first_listed
 from streams.store import Store, Transaction
 from streams.store.reports import IssuedReport
 
 _NOTHING = Document([], {}, [])
-_unpack = msgspec.json.Decoder(dict[str, Behind]).decode
+_rows_of = msgspec.json.Decoder(dict[str, Behind]).decode
+#: What is said of a partner itself, and makes it known.
+_SAID_OF = (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
 
 
 def scorecard_of(
@@ -66,7 +67,14 @@ class IssuedScorecard:
     """A scorecard as it was issued."""
 
     report: Report
+    hash: str
     _evidence: bytes
+
+    @classmethod
+    def of(cls, issued: IssuedReport) -> "IssuedScorecard":
+        """The same, as the store has it."""
+        report = Report.model_validate_json(issued.document)
+        return cls(report, issued.hash, issued.evidence)
 
     def behind(self, figure: str) -> Behind | None:
         """The rows behind a figure as they were; None if there is no such figure."""
@@ -74,15 +82,13 @@ class IssuedScorecard:
 
     def all_rows(self) -> dict[str, Behind]:
         """Figure to the rows behind it."""
-        return _unpack(zlib.decompress(self._evidence))
+        return _unpack(self._evidence)
 
 
 def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedScorecard | None:
     """The newest issue of a scorecard; None if it was not issued."""
     found = tx.issued_report(ReportKind.SCORECARD, month.key, partner_id)
-    if found is None:
-        return None
-    return IssuedScorecard(Report.model_validate_json(found.document), found.evidence)
+    return None if found is None else IssuedScorecard.of(found)
 
 
 def issue_scorecard(
@@ -100,8 +106,7 @@ def issue_scorecard(
     the time up to which it counted, if that changes a figure. None when there was nothing to
     issue. Raises ValueError for a month that still runs.
     """
-    zone = world.zone(partner_id)
-    if now < month.end(zone):
+    if now < month.end(world.zone(partner_id)):
         raise ValueError(f"{month.label} is not over; it can be issued then")
     with store.reading() as tx:
         before = issued_scorecard(tx, partner_id, month)
@@ -109,68 +114,54 @@ def issue_scorecard(
             return None
         as_of = now if before is None else to_instant(before.report.as_of)
         made = scorecard_of(tx, world, partner_id, month, as_of)
-    evidence = evidence_of(made)
+    evidence = _pack(made)
     changes: tuple[Change, ...] = ()
     if before is not None:
-        old, new = before.all_rows(), IssuedScorecard(made.report, evidence).all_rows()
         changes = changes_between(
-            before.report, _questions(old), _named(old), made.report, _questions(new), _named(new)
+            before.report, _named(before.all_rows()), made.report, _named(_unpack(evidence))
         )
         if not changes:
             return None
-    report = made.report.model_copy(
-        update={
-            "issue": 1 if before is None else before.report.issue + 1,
-            "issued_at": to_datetime(now, zone),
-            "changes": changes,
-        }
-    )
-    document = report.model_dump_json().encode()
-    issued = IssuedReport(
-        str(report.kind),
-        month.key,
-        partner_id,
-        report.issue,
-        now,
-        sha256(document).hexdigest(),
-        document,
+    issued = freeze(
+        store,
+        made.report,
         evidence,
+        now,
+        before=None if before is None else before.report,
+        changes=changes,
     )
-    with store.transaction() as tx:
-        if not tx.issue_report(issued):
-            return None  # somebody else was first
-    return IssuedScorecard(report, evidence)
+    return None if issued is None else IssuedScorecard.of(issued)
 
 
-def evidence_of(made: Scorecard) -> bytes:
-    """The rows behind every figure, packed to be kept with the issued report."""
+def _pack(made: Scorecard) -> bytes:
+    """The rows behind every figure."""
     found = {figure.id: made.behind(figure.id) for figure in made.report.all_figures()}
     kept = {name: rows for name, rows in found.items() if rows is not None}
     return zlib.compress(msgspec.json.encode(kept))
 
 
-def _questions(rows: dict[str, Behind]) -> dict[str, Question]:
-    return {name: Question(name) for name in rows}
+def _unpack(evidence: bytes) -> dict[str, Behind]:
+    return _rows_of(zlib.decompress(evidence))
 
 
-def _named(rows: dict[str, Behind]) -> dict[str, list[dict[str, Any]]]:
+def _named(behind: dict[str, Behind]) -> RowsBehind:
     """The rows of each figure under their names: what stands in their first two cells."""
-    return {
-        name: [{"name": " ".join(row[:2]), "cells": row} for row in behind.rows]
-        for name, behind in rows.items()
-    }
+
+    def rows(figure: str) -> list[dict[str, Any]]:
+        found = behind.get(figure)
+        return [{"name": " ".join(r[:2]), "cells": r} for r in (found.rows if found else ())]
+
+    return rows
 
 
 def partner_is_known(tx: Transaction, world: World, partner_id: str) -> bool:
     """Whether the directory lists the partner or anything was said of it."""
     return partner_id in world.recipients.directory.partners or any(
-        next(iter(tx.subjects_of_kind(kind, partner_id)), None) is not None
-        for kind in (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
+        next(iter(tx.subjects_of_kind(kind, partner_id)), None) is not None for kind in _SAID_OF
     )
 
 
 def known_partners(tx: Transaction, world: World) -> list[str]:
     """Partners of the directory and those of whom something was said, sorted."""
-    kinds = (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
-    said = {partner for kind in kinds for partner in tx.partners_with(kind)}
+    said = {partner for kind in _SAID_OF for partner in tx.partners_with(kind)}
     return sorted({*said, *world.recipients.directory.partners})

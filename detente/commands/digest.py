@@ -26,7 +26,7 @@ from rules.digest.period import Days, read_period, week_at
 from schemas.documents import closest
 from schemas.report import Report
 from schemas.time import Instant
-from streams.digests import Digests, Issued, PeriodError
+from streams.digests import Digests, PeriodError
 
 #: Columns of rows that are shown first, where they have them; the rest stands in `--json`.
 _FIRST = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked",
@@ -144,17 +144,11 @@ def _find(
     if issued is None and number is not None:
         raise RefusedError(f"{period.key} has no issue {number}")
     if issued is not None:
-        return issued.report, _frozen(issued, figure)
+        return issued.report, () if figure is None else issued.evidence.of(figure)
     made = _drafted(digests, period, desk.now)
     if figure is None or figure not in made.questions:
         return made.report, ()
     return made.report, digests.explain(period, desk.now, made, figure).of(figure)
-
-
-def _frozen(issued: Issued, figure: str | None) -> Sequence[Mapping[str, Any]]:
-    if figure is None or figure not in issued.evidence.questions:
-        return ()
-    return issued.evidence.of(figure)
 
 
 def _drafted(digests: Digests, period: Days, now: Instant) -> Digest:

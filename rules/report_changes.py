@@ -1,23 +1,17 @@
 """Changes: what a restatement says differently from the issue before it, and because of what."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from rules.digest.sheet import Question
 from rules.report_parts import many
 from schemas.report import Change, Report, counted
 
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Kind of rows to rows; each has a `name`."""
+RowsBehind = Callable[[str], Iterable[Mapping[str, Any]]]
+"""The rows behind a figure, none for one that is not there; each row has a `name`."""
 
 
 def changes_between(
-    old: Report,
-    old_questions: Mapping[str, Question],
-    old_rows: Rows,
-    new: Report,
-    new_questions: Mapping[str, Question],
-    new_rows: Rows,
+    old: Report, old_rows: RowsBehind, new: Report, new_rows: RowsBehind
 ) -> tuple[Change, ...]:
     """Every figure that reads differently now, in the order of the new report."""
     before = {figure.id: figure for figure in old.all_figures()}
@@ -37,23 +31,14 @@ def changes_between(
                 label=known.label,
                 was="not there" if was is None else _shown(was.shown, was.n, was.counts),
                 now="gone" if now is None else _shown(now.shown, now.n, now.counts),
-                because=_because(
-                    _behind(old_questions.get(name), old_rows),
-                    _behind(new_questions.get(name), new_rows),
-                ),
+                because=_because(_by_name(old_rows(name)), _by_name(new_rows(name))),
             )
         )
     return tuple(found)
 
 
-def behind(question: Question, rows: Rows) -> list[Mapping[str, Any]]:
-    """The rows that a figure is about."""
-    return [row for row in rows.get(question.rows, ()) if question.answers(row)]
-
-
-def _behind(question: Question | None, rows: Rows) -> dict[str, Mapping[str, Any]]:
-    found: Iterable[Mapping[str, Any]] = () if question is None else behind(question, rows)
-    return {str(row["name"]): row for row in found}
+def _by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {str(row["name"]): row for row in rows}
 
 
 def _shown(shown: str, n: int | None, counts: str) -> str:
