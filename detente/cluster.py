@@ -23,7 +23,7 @@ from schemas.time import Instant
 from streams.cluster.clients import client_arguments
 from streams.cluster.deciding import Deciding
 from streams.cluster.looking import Looking
-from streams.cluster.presence import Presence
+from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.read_past import ReadPast
 from streams.cluster.settings import (
     ClusterSettings,
@@ -104,20 +104,31 @@ def log_as_set(settings: Settings, cluster: ClusterSettings) -> None:
     )
 
 
-def put_in_force(settings: Settings, cluster: ClusterSettings, now: Instant) -> None:
-    """Put the documents of the settings in force, as a worker does; without any, none.
+def put_in_force(
+    settings: Settings, cluster: ClusterSettings, now: Instant, *, samples: bool = False
+) -> None:
+    """Put the documents of the settings in force. With `samples` those are the first of a database
+    for which none are named.
 
-    Raises StoreError when there is none in the database either, DocumentError or SettingsError.
+    Raises RefusedError when an embedded service works on the database, StoreError when it has no
+    documents and gets none, DocumentError or SettingsError.
     """
+    presence = Presence(cluster.db)
     with Store.open(cluster.db, create=False) as store:
-        with store.reading() as tx:
-            is_known = stored_policies(tx) is not None
-        if settings.policy is None and not is_known:
-            raise StoreError(
-                "no policy is in force in this database: name one with --policy, or start "
-                "`detente worker` first"
-            )
-        establish(store, settings, now)
+        try:
+            presence.enter()  # first: the database of an embedded service is left as it is
+            with store.reading() as tx:
+                is_known = stored_policies(tx) is not None
+            if settings.policy is None and not is_known and not samples:
+                raise StoreError(
+                    "no policy is in force in this database: name one with --policy, or start "
+                    "`detente worker` first"
+                )
+            establish(store, settings, now)
+        except OccupiedError as error:
+            raise RefusedError(str(error)) from None
+        finally:
+            presence.leave()
 
 
 @asynccontextmanager

@@ -149,6 +149,19 @@ def db_option(command: F) -> F:
     )
 
 
+def address_options(what: str, port: int, *, also: str = "") -> Callable[[F], F]:
+    """The options `--host` and `--port`, for something to do there; `also` is done at the port."""
+
+    def add(command: F) -> F:
+        host_help = f"Where to {what}.  [default: 127.0.0.1]"
+        port_help = f"Where to {what}{also}; 0 takes a free one.  [default: {port}]"
+        number = click.IntRange(0, 65535)
+        command = click.option("--port", metavar="NUMBER", type=number, help=port_help)(command)
+        return click.option("--host", metavar="ADDRESS", help=host_help)(command)
+
+    return add
+
+
 def document_options(command: F) -> F:
     """The options `--policy` and `--directory`."""
     policy = click.option(

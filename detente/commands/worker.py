@@ -5,19 +5,13 @@ import sys
 
 import click
 
-from detente.output import RefusedError, say
-from detente.settings import db_option, document_options, read_settings
+from detente.output import say
+from detente.settings import address_options, db_option, document_options, read_settings
 
 
 @click.command()
 @db_option
-@click.option("--host", metavar="ADDRESS", help="Where to show health.  [default: 127.0.0.1]")
-@click.option(
-    "--port",
-    metavar="NUMBER",
-    type=click.IntRange(0, 65535),
-    help="Where to show health and metrics; 0 takes a free one.  [default: 0]",
-)
+@address_options("show health", 0, also=" and metrics")
 @document_options
 def worker(
     db: str | None, host: str | None, port: int | None, policy: str | None, directory: str | None
@@ -32,27 +26,17 @@ def worker(
     """
     import faust
 
-    from detente.cluster import log_as_set
-    from detente.embedded import establish, wall_clock
+    from detente.cluster import cluster_of, log_as_set, put_in_force
+    from detente.embedded import wall_clock
     from streams.app import create_app
     from streams.cluster.health_pages import HealthPages
-    from streams.cluster.presence import OccupiedError, Presence
-    from streams.cluster.settings import ClusterSettingsError, read_cluster_settings
-    from streams.store import Store
 
     settings = read_settings(
         {"db": db, "host": host, "port": port, "policy": policy, "directory": directory}, port=0
     )
-    try:
-        cluster = read_cluster_settings(db)
-        presence = Presence(cluster.db)
-        with Store.open(cluster.db, create=False) as store:
-            presence.enter()
-            establish(store, settings, wall_clock())
-        presence.leave()
-    except (ClusterSettingsError, OccupiedError) as error:
-        raise RefusedError(str(error)) from None
+    cluster = cluster_of(db)
     log_as_set(settings, cluster)
+    put_in_force(settings, cluster, wall_clock(), samples=True)
 
     def listening(port: int) -> None:
         say(f"Worker {os.getpid()}. Health: port {port}")

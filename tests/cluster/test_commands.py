@@ -79,6 +79,23 @@ async def test_no_embedded_service_takes_over_a_cluster(cluster: Cluster) -> Non
     assert "an embedded service" in busy.output
 
 
+@pytest.mark.parametrize("command", ["worker", "relay", "intake"])
+async def test_the_policy_of_an_embedded_service_is_left_as_it_is(
+    cluster: Cluster, command: str
+) -> None:
+    settings = settings_of(cluster)  # another policy than that in force
+    service = Presence(cluster.db, alone=True)
+    service.enter()
+    try:
+        refused = await detente(cluster, command, "--policy", str(settings.policy))
+    finally:
+        service.leave()
+    assert refused.exit_code == 1, refused.output
+    assert "is in use by `detente serve`" in refused.output
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        assert len(tx.policies()) == 1
+
+
 async def test_a_partition_is_read_again_from_an_offset(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
