@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class IntakeProcess:
-    """One intake. Needs a running event loop."""
+    """One intake."""
 
     def __init__(self, cluster: ClusterSettings, settings: Settings, clock: Clock) -> None:
         self._cluster = cluster

@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 
 class RelayProcess:
-    """One relay. Needs a running event loop."""
+    """One relay."""
 
     def __init__(
         self,

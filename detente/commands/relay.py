@@ -1,24 +1,17 @@
 """`detente relay`."""
 
 import asyncio
-import signal
 import sys
 
 import click
 
-from detente.output import RefusedError, say
-from detente.settings import db_option, document_options, read_settings
+from detente.output import say
+from detente.settings import address_options, db_option, document_options, read_settings
 
 
 @click.command()
 @db_option
-@click.option("--host", metavar="ADDRESS", help="Where to show health.  [default: 127.0.0.1]")
-@click.option(
-    "--port",
-    metavar="NUMBER",
-    type=click.IntRange(0, 65535),
-    help="Where to show health, and to listen to Slack; 0 takes a free one.  [default: 8381]",
-)
+@address_options("show health", 8381, also=", and to listen to Slack")
 @document_options
 def relay(
     db: str | None, host: str | None, port: int | None, policy: str | None, directory: str | None
@@ -34,9 +27,8 @@ def relay(
     """
     from detente.cluster import cluster_of, log_as_set, put_in_force
     from detente.embedded import wall_clock
-    from detente.failures import PortTakenError
+    from detente.foreground import run_until_stopped
     from detente.relay_process import DEFAULT_PORT, RelayProcess
-    from streams.cluster.presence import OccupiedError
 
     settings = read_settings(
         {"db": db, "host": host, "port": port, "policy": policy, "directory": directory},
@@ -46,26 +38,9 @@ def relay(
     log_as_set(settings, cluster)
     put_in_force(settings, cluster, wall_clock())
 
-    async def run() -> None:
-        process = RelayProcess(cluster, settings, wall_clock, sys.stdout)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, process.stop)
+    process = RelayProcess(cluster, settings, wall_clock, sys.stdout)
 
-        def started() -> None:
-            say(f"Relay {process.name} tells people. Health: port {process.port}")
-            say("Ctrl-C ends it.")
-            sys.stdout.flush()
+    def greet() -> None:
+        say(f"Relay {process.name} tells people. Health: port {process.port}")
 
-        await process.run(started)
-
-    try:
-        asyncio.run(run())
-    except OccupiedError as error:
-        raise RefusedError(str(error)) from None
-    except PortTakenError as error:
-        raise RefusedError(
-            f"port {settings.port} of {settings.host} cannot be had: {error}. "
-            "Name another with --port"
-        ) from None
-    say("Stopped.")
+    asyncio.run(run_until_stopped(process, settings, greet))

@@ -2,19 +2,17 @@
 
 import asyncio
 import os
-import signal
 import sys
 
 import click
 
 from detente.client import is_of_a_cluster
 from detente.embedded import Embedded, open_embedded, wall_clock
-from detente.failures import PortTakenError
+from detente.foreground import run_until_stopped
 from detente.occupancy import Lock, OccupiedError
 from detente.output import RefusedError, say
 from detente.service import Service
-from detente.settings import Settings, db_option, document_options, read_settings
-from streams.intake import UnprotectedBindingError
+from detente.settings import Settings, address_options, db_option, document_options, read_settings
 from streams.logs import secrets_of, set_up_logs
 
 #: Seconds that a command which writes right now gets to end.
@@ -23,13 +21,7 @@ _PATIENCE = 5.0
 
 @click.command()
 @db_option
-@click.option("--host", metavar="ADDRESS", help="Where to listen.  [default: 127.0.0.1]")
-@click.option(
-    "--port",
-    metavar="NUMBER",
-    type=click.IntRange(0, 65535),
-    help="Where to listen; 0 takes a free one.  [default: 8380]",
-)
+@address_options("listen", 8380)
 @document_options
 @click.option(
     "--example",
@@ -99,11 +91,8 @@ def _refuse_clusters(settings: Settings) -> None:
 
 async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> None:
     service = Service(embedded, settings, wall_clock, sys.stdout)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop)
 
-    def started() -> None:
+    def greet() -> None:
         established = embedded.established
         say(f"Database:  {settings.database}")
         say(f"Policy:    {established.policy_from}")
@@ -113,16 +102,5 @@ async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> N
         say(f"Listening: {service.address} (send events to {service.address}/events)")
         if hints:
             say(hints.replace("{url}", service.address))
-        say("Ctrl-C ends it.")
-        sys.stdout.flush()
 
-    try:
-        await service.run(started)
-    except UnprotectedBindingError as error:
-        raise RefusedError(str(error)) from None
-    except PortTakenError as error:
-        raise RefusedError(
-            f"port {settings.port} of {settings.host} cannot be had: {error}. "
-            "Name another with --port"
-        ) from None
-    say("Stopped.")
+    await run_until_stopped(service, settings, greet)
