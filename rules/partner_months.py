@@ -109,13 +109,18 @@ class PartnerMonth:
 class PartnerMonths:
     """The months of one partner, filled by what is added in any order.
 
-    Raises ValueError for a month that has not begun by `as_of`.
+    What happened counts up to `as_of`, and what was said of it since, such as an excuse, up to
+    `known_at`: a restatement is later than what it is about. Raises ValueError for a month that
+    has not begun by `as_of`.
     """
 
-    def __init__(self, partner_id: str, world: World, month: Month, as_of: int) -> None:
+    def __init__(
+        self, partner_id: str, world: World, month: Month, as_of: int, known_at: int | None = None
+    ) -> None:
         self.partner_id = partner_id
         self.world = world
         self.as_of = as_of
+        self.known_at = as_of if known_at is None else known_at
         self.zone: ZoneInfo = world.zone(partner_id)
         end = month.end(self.zone)
         if as_of <= month.begin(self.zone):
@@ -215,13 +220,14 @@ class PartnerMonths:
         if problem.open_since(self.as_of) is None and times[-1] < self.since:
             return  # long over
         self.problems.append(problem)
-        self._add_promises(post(key, document, self.world, self.as_of).instances)
+        self._add_promises(post(key, document, self.world, self.known_at).instances)
 
     def add_touchpoints(self, document: Document, since: int | None) -> None:
         """Take in what was said of sessions; `since` is from when they are owed."""
         if since is not None and since <= self.as_of:
             key = subject_key(Kind.TOUCHPOINTS, self.partner_id, "")
-            self._add_promises(post(key, document, self.world, self.as_of, since=since).instances)
+            posting = post(key, document, self.world, self.known_at, since=since)
+            self._add_promises(posting.instances)
 
     def _add_promises(self, instances: Iterable[Instance]) -> None:
         """As the ledger of the digest counts them: in the month in which each fell due."""
@@ -242,11 +248,11 @@ class PartnerMonths:
         """Take in a case by its steps. One about a ticket is that ticket's problem."""
         kind, _, _ = split_key(subject)
         if kind is not Kind.TICKET:
-            problem = case_problem(case_id, rules, steps, self.as_of)
+            problem = case_problem(case_id, rules, steps, self.as_of, self.known_at)
             if problem is not None:
                 self.problems.append(problem)
         standing = [step for step in steps if step.withdrawn_at is None]
-        if any(step.kind is StepKind.RETRACTED and step.at <= self.as_of for step in standing):
+        if any(step.kind is StepKind.RETRACTED and step.at <= self.known_at for step in standing):
             return
         for step in standing:
             if step.kind in (StepKind.OPENED, StepKind.RAISED, StepKind.ESCALATED):
@@ -259,13 +265,14 @@ class PartnerMonths:
 
         It belongs to the month that its `period` names, else to the one in which it was reported.
         """
+        since = self.known_at - self.as_of
         for c in sorted(contributions, key=lambda c: (c.time, c.source, c.id)):
-            if c.type != "metric.reported" or c.time > self.as_of:
+            if c.type != "metric.reported":
                 continue
             reported = Reported(*c.data)
             month = _month_named(reported.period) or Month.of(c.time, self.zone)
             for each in self.months:
-                if each.month == month and c.time <= each.judged_at:
+                if each.month == month and c.time <= each.judged_at + since:
                     each.said[name] = Said(
                         name,
                         Decimal(reported.value),

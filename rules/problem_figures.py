@@ -74,15 +74,16 @@ def ticket_problem(
 
 
 def case_problem(
-    case_id: str, rules: Iterable[str], steps: Iterable[StepRow], as_of: int
+    case_id: str, rules: Iterable[str], steps: Iterable[StepRow], as_of: int, known_at: int
 ) -> Problem | None:
-    """The problem that a case is, by its steps until an instant; None if it was never opened.
+    """The problem that a case is, by its steps until `as_of`; None if it was never opened.
 
-    A watch is no problem yet, and a case that was retracted was none.
+    A watch is no problem yet, and a case that was retracted, by `known_at`, was none.
     """
     spells: list[tuple[int, int | None]] = []
     for step in sorted(steps, key=lambda step: (step.n, step.key)):
-        if step.at > as_of or step.withdrawn_at is not None:
+        until = known_at if step.kind is StepKind.RETRACTED else as_of
+        if step.at > until or step.withdrawn_at is not None:
             continue
         is_open = bool(spells) and spells[-1][1] is None
         if step.kind in _BEGUN and not is_open:

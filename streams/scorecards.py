@@ -16,7 +16,7 @@ from rules.scorecard.sheet import Behind
 from rules.subjects import Document, read_document, split_key, subject_key
 from rules.world import World
 from schemas.report import Change, Report, ReportKind
-from schemas.time import DAY, Instant, to_instant
+from schemas.time import DAY, Instant
 from streams.freezing import freeze
 from streams.ledger import first_listed
 from streams.store import Store, Transaction
@@ -29,14 +29,18 @@ _SAID_OF = (Kind.ORDER, Kind.TICKET, Kind.TOUCHPOINTS, Kind.METRIC)
 
 
 def scorecard_of(
-    tx: Transaction, world: World, partner_id: str, month: Month, as_of: Instant
+    tx: Transaction, world: World, partner_id: str, month: Month, now: Instant
 ) -> Scorecard:
-    """The scorecard of a partner for a month, by what had happened up to `as_of`.
+    """The scorecard of a partner for a month, by what is known now.
 
-    The month is that of the partner's zone. Reads each of the partner's orders of the last one and
-    a half years, and all its tickets, once. Raises ValueError for a month that has not begun.
+    What happened counts up to now, or up to when the month was first issued: what came later
+    belongs to later months. The month is that of the partner's zone. Reads each of the partner's
+    orders of the last one and a half years, and all its tickets, once. Raises ValueError for a
+    month that has not begun.
     """
-    months = PartnerMonths(partner_id, world, month, as_of)
+    first = tx.issued_report(ReportKind.SCORECARD, month.key, partner_id, issue=1)
+    as_of = now if first is None else first.issued_at
+    months = PartnerMonths(partner_id, world, month, as_of, now)
     since = Instant(months.since)
     for row in tx.orders_begun(partner_id, since, as_of):
         months.add_order(split_key(row.key)[2], read_document(row.document).contributions)
@@ -102,9 +106,9 @@ def issue_scorecard(
 ) -> IssuedScorecard | None:
     """Freeze the scorecard of a month that is over.
 
-    One that was issued stays as it is. With `restate` it is issued anew, by what is known now of
-    the time up to which it counted, if that changes a figure. None when there was nothing to
-    issue. Raises ValueError for a month that still runs.
+    One that was issued stays as it is. With `restate` it is issued anew if what is known now
+    changes a figure. None when there was nothing to issue. Raises ValueError for a month that
+    still runs.
     """
     if now < month.end(world.zone(partner_id)):
         raise ValueError(f"{month.label} is not over; it can be issued then")
@@ -112,8 +116,7 @@ def issue_scorecard(
         before = issued_scorecard(tx, partner_id, month)
         if before is not None and not restate:
             return None
-        as_of = now if before is None else to_instant(before.report.as_of)
-        made = scorecard_of(tx, world, partner_id, month, as_of)
+        made = scorecard_of(tx, world, partner_id, month, now)
     evidence = _pack(made)
     changes: tuple[Change, ...] = ()
     if before is not None:

@@ -61,7 +61,7 @@ def scorecard(m: PartnerMonths, name: str) -> Scorecard:
             end=to_datetime(last.month.end(m.zone), m.zone),
             timezone=m.zone.key,
         ),
-        as_of=to_datetime(m.as_of, m.zone),
+        as_of=to_datetime(m.known_at, m.zone),
         summary=tuple(summary(sheet)),
         sections=sections,
         figures=tuple(figure for figure in sheet.figures.values() if figure.id not in tiles),
@@ -80,6 +80,12 @@ def _notes(m: PartnerMonths) -> Iterator[str]:
         known = local_text(m.as_of, m.zone)
         yield f"The month is not over: a draft of what is known up to {known}."
     yield f"Times and days are those of {m.zone.key}. A day without a time means its end."
+    if m.known_at > m.as_of:
+        counted, known = local_text(m.as_of, m.zone), local_text(m.known_at, m.zone)
+        yield (
+            f"What happened counts up to {counted}, as when the month was first issued; what has "
+            f"been said of that time since, such as an excuse, up to {known}."
+        )
     yield (
         "Counts what was known as of this report. Each month before is judged at the same "
         "distance from its end."

@@ -12,7 +12,7 @@ from detente.cli import cli
 from detente.embedded import Embedded, open_embedded
 from detente.settings import Settings
 from schemas.report import Report
-from schemas.time import HOUR, Instant, iso
+from schemas.time import DAY, HOUR, Instant, iso, to_instant
 from streams.outcome import Accepted
 from streams.records import RawRecord
 from tests.acceptance.test_sla_commands import DIRECTORY, POLICY
@@ -163,8 +163,34 @@ def test_what_was_issued_stays_as_it_was_and_is_restated_with_what_changed(offic
 
     assert "Restated (issue 2): 2026-10" in office.ok("nordlicht", "--restate")
     second = office.report("nordlicht")
-    assert (second.issue, second.as_of) == (2, first.as_of)
+    assert (second.issue, to_instant(second.as_of)) == (2, office.now)
+    counted = "What happened counts up to 2026-11-02 09:00 CET, as when the month was first issued;"
+    assert any(counted in note for note in second.notes)
+    assert not any(counted in note for note in first.notes)
     change = next(change for change in second.changes if change.figure == "otif")
     assert (change.was, change.now) == ("33.3 % of 3 orders", "66.6 % of 3 orders")
     assert change.because == "1 row changed"
     assert "66.6 % of 3 orders" in office.ok("nordlicht", "--explain", "otif")
+
+
+def test_an_excuse_that_is_given_later_is_in_a_restatement_and_a_later_delivery_is_not(
+    office: Office,
+) -> None:
+    office.embedded.handler.tick(NOW)
+    office.ok("nordlicht", "--issue")
+    promise = "sla/touchpoint:check_in"
+    rows = json.loads(office.ok("nordlicht", "--explain", promise, "--format", "json"))["rows"]
+    broken = [row for row in rows if row[4]["text"] == "breached"]
+    office.now = Instant(NOW + 9 * DAY)
+    office.say(office.now, "delivery.completed", order_id="PO-3", delivery_id="late",
+               lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
+    assert "Nothing that came later" in office.ok("nordlicht", "--restate")
+    office.say(office.now, "clock.excused", clock_id=broken[0][0]["text"], actor="claire",
+               note="their office was closed")  # fmt: skip
+
+    office.now = Instant(NOW + 10 * DAY)
+    restated = office.report("nordlicht", "--draft")
+    office.ok("nordlicht", "--restate")
+    second = office.report("nordlicht")
+    assert {change.figure for change in second.changes} == {promise}
+    assert second.all_figures() == restated.all_figures()

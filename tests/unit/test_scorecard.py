@@ -298,14 +298,14 @@ def test_a_case_is_a_problem_from_its_opening_until_it_is_solved() -> None:
         step(4, StepKind.CLOSED, "2026-11-04 00:00"),
         step(5, StepKind.REOPENED, "2026-11-05 00:00"),
     ]
-    found = case_problem("C-1", ["late"], steps, ISSUED)
+    found = case_problem("C-1", ["late"], steps, ISSUED, ISSUED)
     assert found is not None
     assert found.spells == (
         (at("2026-11-02 00:00"), at("2026-11-03 00:00")), (at("2026-11-05 00:00"), None),
     )  # fmt: skip
-    assert case_problem("C-1", ["late"], steps[:1], ISSUED) is None
+    assert case_problem("C-1", ["late"], steps[:1], ISSUED, ISSUED) is None
     retracted = [steps[1], step(3, StepKind.RETRACTED, "2026-11-03 00:00")]
-    assert case_problem("C-1", ["late"], retracted, ISSUED) is None
+    assert case_problem("C-1", ["late"], retracted, ISSUED, ISSUED) is None
 
 
 def test_cases_by_tier_are_for_our_house_alone() -> None:
