@@ -254,7 +254,7 @@ class _Duties:
         policy = parts.knowledge.policy
         self._watch = ClusterFeedWatch(policy.document, read_past=parts.read_past)
         self._ours = False
-        self._reporting = Reporting(parts.store)
+        self._reporting = Reporting(parts.store, parts.knowledge, parts.version)
         self._looks = (
             Alarms(parts.store, self._watch, policy),
             Summaries(parts.store, parts.knowledge.house),

@@ -101,7 +101,7 @@ class Service:
         self._handler = Observed(embedded.handler, self._metrics, self._committed)
         self._writer = Writer(self._handler, clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
-        self._reporting = Reporting(embedded.store)
+        self._reporting = Reporting(embedded.store, embedded.knowledge)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
         self._closures = ClosureLists(embedded.store, embedded.knowledge)
         self._disruptions = Disruptions(embedded.store)

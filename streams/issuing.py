@@ -14,14 +14,14 @@ from rules.decision import Changes, Effect
 from rules.digest.period import Days, week_of_day
 from rules.effects import report_effect
 from rules.months import Month
-from rules.policy import CompiledPolicy, PolicyHistory
+from rules.policy import PolicyHistory
 from rules.world import World
 from schemas.fields import parse_clock
 from schemas.policy import DigestIssue, Mode, ScorecardIssue, Weekday
 from schemas.report import Report, ReportKind
 from schemas.time import Instant, to_datetime, to_instant
 from streams.digests import Digests
-from streams.knowledge import stored_directory, stored_policies
+from streams.knowledge import Knowledge, in_force
 from streams.ledger import BATCH
 from streams.scorecards import issue_scorecard, issued_scorecard
 from streams.store import DOCUMENTS, Store
@@ -64,7 +64,6 @@ def _at(day: date, minutes: int, zone: ZoneInfo) -> Instant:
 class _Known:
     """What reports are made with, as one version of policy and directory has it."""
 
-    documents: int
     world: World
     digests: Digests
     began: Instant
@@ -80,28 +79,24 @@ class _Known:
 
 
 class Reporting:
-    """Posts to the ledger and issues what is due. Follows policy and directory in the store."""
+    """Posts to the ledger and issues what is due.
 
-    def __init__(self, store: Store) -> None:
+    `documents` is the version of the guard DOCUMENTS at which `knowledge` was read, where others
+    may put other documents in force: those are then followed.
+    """
+
+    def __init__(self, store: Store, knowledge: Knowledge, documents: int | None = None) -> None:
         self._store = store
-        self._known: _Known | None = None
-
-    @property
-    def policy(self) -> CompiledPolicy | None:
-        """The policy in force; None while the store has none."""
-        known = self._learn()
-        return None if known is None else known.policies.newest
+        self._documents = documents
+        self._known = self._with(knowledge)
 
     def post(self, now: Instant) -> bool:
         """Post some of what changed to the ledger. Returns whether there may be more."""
-        known = self._learn()
-        return known is not None and known.digests.ledger.post_some(now) >= BATCH
+        return self._newest().digests.ledger.post_some(now) >= BATCH
 
     def issue_due(self, now: Instant) -> int:
         """Issue what is due and queue it for its recipients. Returns how many were queued."""
-        known = self._learn()
-        if known is None:
-            return 0
+        known = self._newest()
         return self._issue_digest(known, now) + self._issue_scorecards(known, now)
 
     # -- digests -------------------------------------------------------------------------------
@@ -174,19 +169,22 @@ class Reporting:
             tx.write(Changes(effects=effects))
             tx.put_setting(_told(kind), key)
 
-    def _learn(self) -> _Known | None:
-        with self._store.reading() as tx:
-            version = tx.versions([DOCUMENTS])[DOCUMENTS]
-            if self._known is not None and self._known.documents == version:
-                return self._known
-            policies = stored_policies(tx)
-            recipients = None if policies is None else stored_directory(tx, policies.newest)
-            began = min((v.recorded_at for v in tx.policies()), default=Instant(0))
-        if policies is None or recipients is None:
-            return None
-        world = World(policies, recipients)
-        self._known = _Known(version, world, Digests(self._store, world), began)
+    # -- what it is issued with ----------------------------------------------------------------
+
+    def _newest(self) -> _Known:
+        if self._documents is not None:
+            with self._store.reading() as tx:
+                if tx.versions([DOCUMENTS])[DOCUMENTS] == self._documents:
+                    return self._known
+                knowledge, self._documents = in_force(tx)
+            self._known = self._with(knowledge)
         return self._known
+
+    def _with(self, knowledge: Knowledge) -> _Known:
+        with self._store.reading() as tx:
+            began = min((v.recorded_at for v in tx.policies()), default=Instant(0))
+        world = World(knowledge.policies, knowledge.recipients)
+        return _Known(world, Digests(self._store, world), began)
 
 
 def _told(kind: ReportKind) -> str:

@@ -10,7 +10,7 @@ from schemas.documents import Document, DocumentError, read_document
 from schemas.policy import ROLES, WATCH, Policy
 from schemas.time import iso
 from streams.relay import House
-from streams.store import Transaction, Version
+from streams.store import DOCUMENTS, StoreError, Transaction, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,22 @@ def stored_directory(tx: Transaction, policy: CompiledPolicy) -> Recipients | No
         return None
     newest = versions[-1]
     return read_directory(newest.body, _stored_name("directory", newest), policy).recipients
+
+
+def in_force(tx: Transaction) -> tuple[Knowledge, int]:
+    """What others have put in force, and the version of the guard DOCUMENTS that says so.
+
+    Raises StoreError when nobody has yet, DocumentError.
+    """
+    version = tx.versions([DOCUMENTS])[DOCUMENTS]
+    policies = stored_policies(tx)
+    recipients = None if policies is None else stored_directory(tx, policies.newest)
+    if policies is None or recipients is None:
+        raise StoreError(
+            "no policy and directory are in force in this database; `detente worker` puts those of "
+            "its settings in force"
+        )
+    return Knowledge(policies, recipients), version
 
 
 def _stored_name(what: str, version: Version) -> str:

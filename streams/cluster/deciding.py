@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from rules.policy import PolicyHistory
-from rules.recipients import Recipients
 from rules.world import Horizon
 from schemas.time import Instant
 from streams.announcements import announce
@@ -11,11 +9,11 @@ from streams.cluster.gaps import BROKERS, last_gap, note_open
 from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
 from streams.handler import DocumentsChanged, FenceMoved, Handler
 from streams.horizon import SourceProgress
-from streams.knowledge import stored_directory, stored_policies
+from streams.knowledge import in_force
 from streams.observed import Observe, observed
 from streams.outcome import Outcome
 from streams.records import Record
-from streams.store import DOCUMENTS, FenceMove, Store, StoreError
+from streams.store import FenceMove, Store
 from streams.writer import Clock
 
 
@@ -104,26 +102,14 @@ class Deciding:
         self._read_past.committed(fences)
 
     def _learn(self) -> None:
-        policies, recipients, version = _in_force(self._store)
-        self._horizon = ClusterHorizon(policies.newest.document, self._read_past)
+        with self._store.reading() as tx:
+            knowledge, version = in_force(tx)
+        self._horizon = ClusterHorizon(knowledge.policy.document, self._read_past)
         self._handler = Handler(
             self._store,
-            policies,
-            recipients,
+            knowledge.policies,
+            knowledge.recipients,
             self._horizon,
             documents=version,
             announce=announce,
         )
-
-
-def _in_force(store: Store) -> tuple[PolicyHistory, Recipients, int]:
-    with store.reading() as tx:
-        version = tx.versions([DOCUMENTS])[DOCUMENTS]
-        policies = stored_policies(tx)
-        recipients = None if policies is None else stored_directory(tx, policies.newest)
-    if policies is None or recipients is None:
-        raise StoreError(
-            "no policy and directory are in force in this database; `detente worker` puts those of "
-            "its settings in force"
-        )
-    return policies, recipients, version

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from detente.cli import cli
-from detente.embedded import Embedded, open_embedded
+from detente.embedded import Embedded, establish, open_embedded
 from detente.report_content import stored_reports
 from detente.service import Service
 from detente.settings import Settings
@@ -27,6 +27,7 @@ from schemas.report import Report
 from schemas.time import HOUR, Instant, iso, to_instant
 from streams.digests import Digests
 from streams.issuing import Reporting
+from streams.knowledge import in_force
 from streams.outcome import Accepted, Duplicate, Outcome
 from streams.records import RawRecord
 
@@ -93,9 +94,10 @@ class Office:
     def start(self) -> None:
         """A process begins, with the documents as they are now."""
         files = (self.folder / "policy.yaml", self.folder / "directory.yaml")
-        self._opened = open_embedded(Settings(self.url, "127.0.0.1", 0, *files), self.now)
+        self.settings = Settings(self.url, "127.0.0.1", 0, *files)
+        self._opened = open_embedded(self.settings, self.now)
         self.embedded: Embedded = self._opened.__enter__()
-        self.reporting = Reporting(self.embedded.store)
+        self.reporting = Reporting(self.embedded.store, self.embedded.knowledge)
 
     def close(self) -> None:
         self._opened.__exit__(None, None, None)
@@ -364,10 +366,23 @@ def test_nothing_is_due_from_before_the_store_or_from_before_it_was_asked_for(
     office.close()
 
 
+def test_reports_follow_the_policy_that_another_process_puts_in_force(office: Office) -> None:
+    week_45(office)
+    store, knowledge = office.embedded.store, office.embedded.knowledge
+    with store.reading() as tx:
+        _, version = in_force(tx)
+    alone, beside_others = Reporting(store, knowledge), Reporting(store, knowledge, version)
+    office.now = berlin("2026-11-09T07:00:00")
+    (office.folder / "policy.yaml").write_text(POLICY)  # which asks for no digest
+    establish(store, office.settings, office.now)
+    assert beside_others.issue_due(office.now) == 0
+    assert alone.issue_due(office.now) == 2
+
+
 def test_two_schedulers_issue_and_send_once(office: Office) -> None:
     week_45(office)
     office.now = berlin("2026-11-09T07:00:00")
-    other = Reporting(office.embedded.store)
+    other = Reporting(office.embedded.store, office.embedded.knowledge)
     assert other.issue_due(office.now) == 2
     office.reporting.issue_due(office.now)
     assert len(office.queued()) == 2
