@@ -24,10 +24,12 @@ from streams.cluster.clients import client_arguments
 from streams.cluster.deciding import Deciding
 from streams.cluster.looking import Looking
 from streams.cluster.presence import OccupiedError, Presence
+from streams.cluster.reaching import BrokersError, NotLetInError, reach
 from streams.cluster.read_past import ReadPast
 from streams.cluster.settings import (
     ClusterSettings,
     ClusterSettingsError,
+    KafkaSettings,
     read_cluster_settings,
 )
 from streams.knowledge import stored_directory
@@ -43,6 +45,8 @@ from streams.writer import INFRASTRUCTURE_ERRORS, Clock, StoppedError, Writer
 LOOK_EVERY = 2.0
 _AFTER_TROUBLE = 1.0
 _WRITER_GRACE = 3.0
+#: Seconds that the brokers get at the start to refuse us: people shall not wait for them.
+_REFUSED_WITHIN = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -129,6 +133,20 @@ def put_in_force(
             raise RefusedError(str(error)) from None
         finally:
             presence.leave()
+
+
+async def check_access(kafka: KafkaSettings) -> None:
+    """Raise RefusedError when a broker is there and refuses us; one that is away may come back.
+
+    For the start, when somebody looks: what works already is not ended by a change of passwords.
+    """
+    try:
+        async with asyncio.timeout(_REFUSED_WITHIN):
+            await reach(kafka)
+    except NotLetInError as error:
+        raise RefusedError(f"Kafka cannot be used: {error}") from None
+    except (BrokersError, TimeoutError) as error:
+        _log.debug("The brokers cannot be reached: %r", error)
 
 
 @asynccontextmanager

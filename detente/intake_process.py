@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from detente.cluster import LOOK_EVERY, Parts, opened, repeat
+from detente.cluster import LOOK_EVERY, Parts, check_access, opened, repeat
 from detente.failures import PortTakenError
 from detente.settings import Settings
 from streams.cluster.gaps import INTAKE, note_open
@@ -56,8 +56,9 @@ class IntakeProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
 
-        Raises StoreError, OccupiedError, PortTakenError.
+        Raises StoreError, OccupiedError, PortTakenError, or RefusedError when brokers refuse us.
         """
+        await check_access(self._cluster.kafka)
         metrics = Metrics()
         async with AsyncExitStack() as stack:
             parts = await stack.enter_async_context(opened(self._cluster, self._clock, metrics))

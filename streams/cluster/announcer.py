@@ -108,7 +108,7 @@ class Announcer:
                 await asyncio.gather(*sent)
         except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
             why = str(error) or f"no answer within {_WITHIN:g} seconds"
-            if self.trouble is None:
+            if self.trouble != why:
                 _log.warning("Decisions cannot be announced now: %s", why)
             self.trouble = why
             await self._disconnect()  # what it still holds would be sent twice

@@ -174,7 +174,7 @@ class KafkaTaker:
 
     async def _failed(self, error: Exception) -> None:
         why = str(error) or f"no answer within {_WITHIN:g} seconds"
-        if self._kafka_trouble is None:
+        if self._kafka_trouble != why:
             _log.warning("Kafka cannot be written to: %s", why)
         self._kafka_trouble = why
         # What it still holds was answered with "send it again": a new one begins without it.

@@ -22,6 +22,14 @@ from streams.cluster.settings import PREFIX, KafkaSettings
 
 #: Seconds that each broker gets: two round trips, and four more for TLS and SASL.
 _WITHIN = 10.0
+# Trying again does not help against these; what else goes wrong may be the broker's.
+_REFUSALS = (
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    IllegalSaslStateError,
+    ssl.SSLError,
+)
+_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class BrokersError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka ships no types
@@ -31,13 +39,19 @@ class BrokersError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka ship
         return str(self.args[0])
 
 
+class NotLetInError(BrokersError):
+    """A broker is there and refuses us: the settings are wrong."""
+
+
 async def reach(kafka: KafkaSettings) -> None:
     """Return once one of the brokers that are named has let us in and answered.
 
-    Raises BrokersError, or ClusterSettingsError when a certificate cannot be read.
+    Raises BrokersError, NotLetInError when one of them refuses us, or ClusterSettingsError when a
+    certificate cannot be read.
     """
     arguments = client_arguments(kafka)
     reasons = []
+    is_refused = False
     for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers")):
         try:
             async with asyncio.timeout(_WITHIN):
@@ -47,16 +61,19 @@ async def reach(kafka: KafkaSettings) -> None:
                     await connection.send(MetadataRequest([]))
                 finally:
                     connection.close()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError) as found:
+            error: Exception = found
+            if isinstance(found, KafkaConnectionError) and isinstance(found.__cause__, OSError):
+                # TLS 1.3: the broker judges our certificate after its beginning.
+                error = found.__cause__
+            is_refused |= isinstance(error, _REFUSALS) and not isinstance(error, _BROKEN_OFF)
             reasons.append(f"{host}:{port} {_why(kafka, error)}")
         else:
             return
-    raise BrokersError("; ".join(reasons))
+    raise (NotLetInError if is_refused else BrokersError)("; ".join(reasons))
 
 
 def _why(kafka: KafkaSettings, error: Exception) -> str:
-    if isinstance(error, KafkaConnectionError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__  # TLS 1.3: the broker judges our certificate after its beginning
     match error:
         case SaslAuthenticationFailed():
             return f"refuses the user or password: {_look('user', 'password', 'sasl')}"

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +14,17 @@ from click.testing import CliRunner
 
 from detente.cli import cli
 from detente.embedded import wall_clock
+from detente.output import RefusedError
 from streams.cluster.reaching import BrokersError
 from streams.cluster.settings import ClusterSettings
 from streams.cluster.topics import create_topics
 from streams.cluster.worker import ClusterWorker
-from tests.cluster.cluster import WAIT, Cluster
+from tests.cluster.cluster import WAIT, Cluster, until
 from tests.cluster.conftest import with_sample_documents
 from tests.cluster.test_intake import cases, get, post, taking
 from tests.cluster.test_relay import records, relaying, settings_of, trouble
 from tests.rigs.kafka_tls import PASSWORD, USER, SecureKafka
+from tests.rigs.ports import free_port
 
 WRONG = "wrong-horse-8264"
 
@@ -145,17 +149,67 @@ async def test_each_mistake_is_said_in_a_sentence_with_the_setting_to_look_at(
         caplog.clear()
 
 
-async def test_an_intake_says_it_too_and_is_not_ready(
+async def test_intakes_and_relays_end_with_it(
+    secure_kafka: SecureKafka, postgres_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = await made(secure_kafka, "SCRAM-SHA-512", postgres_url, tmp_path)
+    ending = {"password, PLAIN", "password, SCRAM", "another CA", "no certificate"}
+    ending |= {"a user too many"}
+    for name, (wrong, reason, setting) in mistakes(secure_kafka).items():
+        cluster = replace(right, kafka=right.kafka.model_copy(update=wrong))
+        for start in (taking, partial(relaying, settings=settings_of(right))):
+            if name in ending:
+                with pytest.raises(RefusedError) as refused:
+                    await begun(start(cluster))
+                said = f"Kafka cannot be used: {cluster.kafka.brokers} {reason}"
+                assert refused.value.message.startswith(said), name
+                assert f": look at DETENTE_KAFKA_{setting}" in refused.value.message
+                assert WRONG not in refused.value.message + caplog.text
+            elif name == "no broker":  # it may come back
+                await begun(start(cluster))
+
+
+async def begun(process: AbstractAsyncContextManager[object]) -> None:
+    """Start it and end it."""
+    async with process:
+        pass
+
+
+@asynccontextmanager
+async def forwarded(port: int, brokers: str) -> AsyncIterator[None]:
+    """Let whoever connects to a port of this machine speak with the brokers."""
+    host, _, there = brokers.partition(":")
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            answers, requests = await asyncio.open_connection(host, int(there))
+            await asyncio.gather(pump(reader, requests), pump(answers, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", port):
+        yield
+
+
+async def test_an_intake_that_is_refused_later_says_it_too_and_is_not_ready(
     secure_kafka: SecureKafka, postgres_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = await made(secure_kafka, "PLAIN", postgres_url, tmp_path)
-    right.kafka = right.kafka.model_copy(update={"password": WRONG})
-    async with taking(right) as intake, relaying(right, settings_of(right)):
-        assert (await get(intake, "/health/ready"))[0] == 503
-        [value, _] = [v for _, _, v in trouble(right, "PO-1")]
-        status, said, _ = await post(intake, value)
-        assert status == 503
-        assert WRONG not in str(said)
+    port = free_port()
+    away = {"brokers": f"127.0.0.1:{port}", "password": WRONG}
+    wrong = replace(right, kafka=right.kafka.model_copy(update=away))
+    async with taking(wrong) as intake, relaying(wrong, settings_of(wrong)):
+        assert "cannot be reached" in caplog.text
+        async with forwarded(port, secure_kafka.sasl):
+            await until(lambda: "refuses the user or password" in caplog.text)
+            assert (await get(intake, "/health/ready"))[0] == 503
+            [value, _] = [v for _, _, v in trouble(right, "PO-1")]
+            status, said, _ = await post(intake, value)
+            assert status == 503
+            assert WRONG not in str(said)
     assert "Kafka cannot be written to: 127.0.0.1:" in caplog.text
     assert "refuses the user or password: look at DETENTE_KAFKA_USER" in caplog.text
     assert WRONG not in caplog.text
