@@ -136,6 +136,8 @@ class _Story(Case):
         subject: Subject = pattern or make_subject(kind, name, partner_id, world, policy)
         super().__init__(key, document, world, horizon, now, policy, subject)
         self.known_since = max((c.recorded for c in document.contributions), default=0)
+        self.passed_over: int | None = None
+        """The first of people's deadlines that lies before something said and is not decided."""
 
     # -- the walk ------------------------------------------------------------------------------
 
@@ -150,6 +152,9 @@ class _Story(Case):
             silence = self._next_silence(last, feeds)
             people = self.next_people()
             if people is not None and people > people_until:
+                if following is not None and people < following:
+                    # What came later must not outrun it: once it can be decided it goes first.
+                    self.passed_over = min(people, self.passed_over or people)
                 people = None
             fires = min((d for d in (silence, people) if d is not None), default=None)
             change = self.world.policies.changes_after(last + 1)
@@ -556,7 +561,7 @@ class _Story(Case):
             ),
             self.subject.began_at,
             self._feeds_due(feeds),
-            self.next_people(),
+            self._people_due(),
             case,
             [self._row(n, step) for n, step in enumerate(self.steps)],
             withdrawn,
@@ -720,6 +725,10 @@ class _Story(Case):
             if when <= at and isinstance(entry, Contribution)
         ]
         return [{"type": c.type, "source": c.source, "id": c.id} for c in known[-20:]]
+
+    def _people_due(self) -> int | None:
+        dues = (self.next_people(), self.passed_over)
+        return min((due for due in dues if due is not None), default=None)
 
     def _feeds_due(self, feeds: int) -> int | None:
         """The earliest deadline of silence that is not decided yet."""

@@ -4,21 +4,25 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from rules.decision import Kind
+from rules.decision import Kind, StepKind
 from rules.subjects import case_id, subject_key
-from schemas.time import Instant
+from schemas.time import HOUR, SECOND, Instant, to_instant
 from streams.cluster.deciding import Deciding
 from streams.cluster.read_past import ReadPast
 from streams.handler import FenceMoved
 from streams.knowledge import compile_body, read_directory
 from streams.logs import set_up_logs
+from streams.outcome import Accepted
 from streams.records import RawRecord
 from streams.store import DOCUMENTS, FenceMove, Store, StoreError
 from tests.cluster.cluster import troubled
-from tests.cluster.trade import DIRECTORY, LATER, POLICY
+from tests.cluster.test_deadlines import Clock
+from tests.cluster.trade import BEGIN, DIRECTORY, LATER, POLICY, event
 
 
 def put_in_force(store: Store, body: bytes) -> None:
@@ -78,3 +82,43 @@ def test_what_is_logged_of_a_batch_bears_its_name(postgres_url: str, said: io.St
     assert len(set(names)) == 2
     told = [line["batch"] for line in lines if line["message"].startswith("Took 2 records")]
     assert told == names
+
+
+@pytest.mark.parametrize("is_read_past", [True, False], ids=["deadline first", "click first"])
+def test_a_click_does_not_outrun_a_deadline_that_waits_for_its_input(
+    tmp_path: Path, *, is_read_past: bool
+) -> None:
+    """Who clicks too late is too late, however far the workers have read when it is decided."""
+    place, opened = ("commands", 0), to_instant(BEGIN)
+    due, late = Instant(opened + 2 * HOUR), Instant(opened + 3 * HOUR)
+    clock, read_past = Clock(opened), ReadPast()
+    with Store.open(f"sqlite:///{tmp_path / 'late.db'}") as store:
+        put_in_force(store, POLICY)
+        deciding = Deciding(store, read_past, clock)
+
+        def read_until(at: Instant) -> None:
+            clock.now = at
+            read_past.asked(at, {place: 0})
+            deciding.look(["commands"])
+            while deciding.tick():
+                pass
+
+        read_until(opened)
+        deciding.take([RawRecord("orders", "1", value) for value in troubled(1)], clock.now)
+        case = case_id(subject_key(Kind.ORDER, "partner-1", "PO-1"))
+        if is_read_past:
+            read_until(Instant(late - 1))
+        clock.now = late
+        seen = event("case.acknowledged", BEGIN + timedelta(hours=3), "seen", case_id=case,
+                     actor="claire")  # fmt: skip
+        [taken] = deciding.take([RawRecord("here", "1", seen)], clock.now)
+        assert isinstance(taken, Accepted)
+        read_until(Instant(late + SECOND))
+        with store.reading() as tx:
+            steps = [(step.kind, step.at) for step in tx.steps(case)]
+    assert steps == [
+        (StepKind.OPENED, opened),
+        (StepKind.BREACHED, due),
+        (StepKind.NOT_CLIMBED, due),
+        (StepKind.ACKNOWLEDGED, late),
+    ]
