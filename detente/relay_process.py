@@ -27,7 +27,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from detente.alarms import Alarms
 from detente.channels import open_channels
 from detente.closures import ClosureLists
-from detente.cluster import LOOK_EVERY, Parts, opened, process_name, repeat
+from detente.cluster import LOOK_EVERY, Parts, check_access, opened, process_name, repeat
 from detente.disruptions import Disruptions
 from detente.failures import PortTakenError
 from detente.reachability import keep_proof
@@ -99,8 +99,10 @@ class RelayProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Work until `stop` is called; `started` is called once everything has begun.
 
-        Raises StoreError, OccupiedError, PortTakenError, and whatever stopped one of its parts.
+        Raises StoreError, OccupiedError, PortTakenError, RefusedError when brokers refuse us, and
+        whatever stopped one of its parts.
         """
+        await check_access(self._cluster.kafka)
         first = True
         while not self._stopping.is_set():
             self._ending.clear()
