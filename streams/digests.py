@@ -281,7 +281,9 @@ def _rows(tx: Transaction, m: Material, kind: str) -> Iterator[Mapping[str, Any]
                     "reason": stop.reason,
                     "from": iso(stop.started_at),
                     "until": _moment(stop.ended_at),
-                    "not_counted_seconds": stop.counted // 1_000_000,
+                    "not_counted_seconds": stop.counted // 1_000_000
+                    if stop.ended_at is not None and stop.ended_at <= until
+                    else None,
                 }
         case "downgrades":
             for row, word in tx.downgrades_between(begin, until):

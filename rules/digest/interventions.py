@@ -30,7 +30,7 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
         found = (
             (
                 "pauses", n, "pauses",
-                "Pauses that began in the period and that this person, or this feed, set.",
+                "Pauses by this person, or feed, that ended in the period or lasted at its end.",
                 Question("pauses", {"actor": [actor]}),
             ),
             (
@@ -90,10 +90,11 @@ def intervention_section(m: Material, sheet: Sheet) -> Section:
                 ),
                 rows[:LISTED],
                 "Nobody paused, excused, downgraded or moved down anything.",
-                "Time not counted is business time where the commitment is; of a pause without an "
-                "end yet, none is counted here. Of their own: whoever approved the excuse held the "
-                "commitment. Downgrades: commitments that lost urgency by a change of severity or "
-                f"category. Cases moved down: to a lower tier. {rest}".rstrip(),
+                "Pauses that ended in the period or lasted at its end. Time not counted is that of "
+                "those that ended, all of it, in business time where the commitment is. Of their "
+                "own: whoever approved the excuse held the commitment. Downgrades: commitments "
+                "that lost urgency by a change of severity or category. Cases moved down: to a "
+                f"lower tier. {rest}".rstrip(),
                 Visibility.CONFIDENTIAL,
             ),
         ),

@@ -75,7 +75,8 @@ class Material:
     excuses: Mapping[str, tuple[int, int]]
     """Approver to (commitments of the period excused, of those that they held themselves)."""
     pauses: Mapping[str, tuple[int, int]]
-    """Actor to (pauses set in the period, microseconds that did not count)."""
+    """Actor to (pauses that ended in the period or lasted at its end, microseconds that did not
+    count, of those that ended)."""
     downgrades: Mapping[str, int]
     """Actor to how many promises a word on severity or category gave more time in the period."""
     spent: Mapping[str, Mapping[tuple[str, str], Sequence[int]]]

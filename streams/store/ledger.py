@@ -302,9 +302,7 @@ class LedgerQueries(Queries):
         """Instances that stood paused at an instant, with their pauses."""
         p = pause.c
         query = (
-            select(p.subject, p.metric, p.cycle)
-            .where(or_(p.ended_at.is_(None), p.ended_at > at), p.started_at <= at)
-            .distinct()
+            select(p.subject, p.metric, p.cycle).where(_lasted(at), p.started_at <= at).distinct()
         )
         names = [tuple(row) for row in self.connection.execute(query)]
         found = self.instances_of({name[0] for name in names})
@@ -335,12 +333,15 @@ class LedgerQueries(Queries):
         )
 
     def pauses_between(self, after: int, until: int) -> list[tuple[Instance, Pause]]:
-        """Pauses that began in a period, with what they paused."""
+        """Pauses that ended in a period or lasted at its end, with what they paused."""
         p = pause.c
-        query = select(p.subject).where(p.started_at > after, p.started_at <= until).distinct()
+        query = select(p.subject).where(_lasted(after), p.started_at <= until).distinct()
         found = self.instances_of(set(self.connection.execute(query).scalars()))
         return [
-            (row, stop) for row in found for stop in row.pauses if after < stop.started_at <= until
+            (row, stop)
+            for row in found
+            for stop in row.pauses
+            if stop.started_at <= until and (stop.ended_at is None or stop.ended_at > after)
         ]
 
     def downgrades_between(self, after: int, until: int) -> list[tuple[Instance, Downgrade]]:
@@ -506,11 +507,16 @@ class LedgerQueries(Queries):
         return found
 
     def pauses_by_actor(self, after: int, until: int) -> dict[str, tuple[int, int]]:
-        """Who set pauses that began in a period to (how many, microseconds that did not count)."""
+        """Who set pauses that ended in a period or lasted at its end to (how many, microseconds
+        that did not count, of those that ended)."""
         c = pause.c
         query = (
-            select(c.actor, func.count(), func.sum(c.counted))
-            .where(c.started_at > after, c.started_at <= until)
+            select(
+                c.actor,
+                func.count(),
+                func.sum(case((c.ended_at <= until, c.counted), else_=0)),
+            )
+            .where(_lasted(after), c.started_at <= until)
             .group_by(c.actor)
         )
         return {actor: (n, int(counted)) for actor, n, counted in self.connection.execute(query)}
@@ -530,6 +536,11 @@ class LedgerQueries(Queries):
             .group_by(c.type, c.source)
         )
         return {(kind, source): int(n) for kind, source, n in self.connection.execute(query)}
+
+
+def _lasted(at: int) -> ColumnElement[bool]:
+    """Pauses that had not ended at an instant."""
+    return or_(pause.c.ended_at.is_(None), pause.c.ended_at > at)
 
 
 def row_name(row: Instance) -> tuple[str, str, str]:

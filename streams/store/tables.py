@@ -467,8 +467,7 @@ pause = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("counted", BigInteger, nullable=False),
-    Index("pause_started", "started_at", "actor", "counted"),
-    Index("pause_ended", "ended_at", "started_at"),
+    Index("pause_ended", "ended_at", "started_at", "actor", "counted"),
 )
 
 downgrade = Table(

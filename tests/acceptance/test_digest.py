@@ -540,6 +540,29 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     assert "long pause" in asked
 
 
+def test_a_pause_counts_in_each_week_that_it_touches_and_its_time_where_it_ends(
+    office: Office,
+) -> None:
+    office.at("2026-11-05T09:00:00")  # a Thursday
+    office.ticket("T-1")
+    office.say("ticket.status", ticket_id="T-1", status="waiting_on_partner", actor="anna")
+    office.at("2026-11-10T11:00:00")
+    office.say("ticket.status", ticket_id="T-1", status="open", actor="anna")
+    office.at("2026-11-23T06:00:00")
+
+    def by_anna(week: str) -> list[str]:
+        section = next(s for s in office.report("--week", week).sections if s.id == "interventions")
+        return [cell.text for row in section.tables[0].rows for cell in row[1:3]]
+
+    assert by_anna("2026-W45") == ["1", "0.0 h"]
+    assert by_anna("2026-W46") == ["1", "122.0 h"]  # from Thursday 9:00 to Tuesday 11:00
+    assert by_anna("2026-W47") == []
+    [lasting] = office.rows("pauses/anna", "--week", "2026-W45")
+    [ended] = office.rows("pauses/anna", "--week", "2026-W46")
+    assert (lasting["not_counted_seconds"], ended["not_counted_seconds"]) == (None, 122 * 3600)
+    assert lasting["name"] == ended["name"]
+
+
 async def test_a_service_sends_the_digest_to_those_who_read_it(office: Office) -> None:
     week_45(office)
     office.now = berlin("2026-11-09T08:00:00")  # it was down at seven

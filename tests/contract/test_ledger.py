@@ -166,6 +166,9 @@ def tickets(many: int, seed: int) -> list[RawRecord]:
         if random.random() < 0.6:
             state = {**about, "status": random.choice(("resolved", "waiting_on_partner"))}
             said.append(Said("ticket.status", at + random.randrange(9 * DAY), state, id=f"s{n}"))
+        if not n % 3:
+            reply = {**about, "author": "partner", "kind": "reply"}
+            said.append(Said("ticket.message", at + 9 * DAY, reply, id=f"p{n}"))
     return [record(each) for each in sorted(said, key=lambda each: each.at)]
 
 
@@ -211,7 +214,10 @@ def test_figures_of_days_are_those_of_the_rows(store: Store) -> None:
         going_on = tx.not_stopped("resolution", week.end)
         assert sum(n for n, _ in going_on.values()) == len(tx.going_on("resolution", week.end))
         actors = tx.pauses_by_actor(week.begin, week.end)
-        assert sum(n for n, _ in actors.values()) == len(tx.pauses_between(week.begin, week.end))
+        pauses = [stop for _, stop in tx.pauses_between(week.begin, week.end)]
+        ended = [s for s in pauses if s.ended_at is not None and s.ended_at <= week.end]
+        assert sum(n for n, _ in actors.values()) == len(pauses) > len(ended) > 0
+        assert sum(time for _, time in actors.values()) == sum(s.counted for s in ended)
 
 
 def test_who_gave_promises_more_time_stands_beside_them(store: Store) -> None:
