@@ -4,7 +4,8 @@
     with about(batch="orders/3/118000"): ...
 
 Whatever is logged inside `about` bears its ids too. Values of secrets never appear, whoever logs
-them: they are blotted out of every line.
+them: they are blotted out of every line. The same warning comes once a minute: while a database or
+a broker is away, some are given many times a second.
 """
 
 import logging
@@ -24,6 +25,8 @@ IDS = ("case", "partner", "batch", "input")
 
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD")
 _BLOT = "***"
+_SILENT_S = 60.0
+_REMEMBERED = 1_000
 _about: ContextVar[Mapping[str, str]] = ContextVar("about", default={})  # noqa: B039 - only ever replaced
 
 
@@ -65,6 +68,7 @@ def set_up_logs(
     """Let everything from `level` up go to standard error, as lines or as JSON documents."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json(secrets) if json else _Lines(secrets))
+    handler.addFilter(_Repeats())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # They tell of every request and every rebalance; their warnings are of use.
     for chatty in ("aiokafka", "faust", "mode", "apscheduler", "alembic", "aiohttp"):
@@ -77,6 +81,28 @@ def _ids(record: logging.LogRecord) -> dict[str, str]:
     return {name: known[name] for name in IDS if name in known}
 
 
+class _Repeats(logging.Filter):
+    """Drops a warning that was given less than a minute ago, and counts how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: dict[object, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or record.exc_info:
+            return True
+        said = record.name, record.levelno, record.getMessage(), *_ids(record).items()
+        at, more = self._given.get(said, (0.0, 0))
+        if at <= record.created < at + _SILENT_S:
+            self._given[said] = at, more + 1
+            return False
+        if len(self._given) >= _REMEMBERED:
+            self._given.clear()
+        self._given[said] = record.created, 0
+        record.more = more
+        return True
+
+
 class _Guarded(logging.Formatter):
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -87,6 +113,11 @@ class _Guarded(logging.Formatter):
             text = text.replace(secret, _BLOT)
         return text
 
+    def message(self, record: logging.LogRecord) -> str:
+        more = getattr(record, "more", 0)
+        said = self.clean(record.getMessage())
+        return f"{said} ({more} times more until now)" if more else said
+
     def details(self, record: logging.LogRecord) -> str | None:
         return self.clean(self.formatException(record.exc_info)) if record.exc_info else None
 
@@ -96,7 +127,7 @@ class _Lines(_Guarded):
 
     def format(self, record: logging.LogRecord) -> str:
         ids = " ".join(f"{name}={value}" for name, value in _ids(record).items())
-        text = f"{self.formatTime(record)} {record.levelname} {self.clean(record.getMessage())}"
+        text = f"{self.formatTime(record)} {record.levelname} {self.message(record)}"
         lines = [f"{text} [{ids}]" if ids else text, self.details(record)]
         return "\n".join(filter(None, lines))
 
@@ -110,7 +141,7 @@ class _Json(_Guarded):
             "at": at.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": self.clean(record.getMessage()),
+            "message": self.message(record),
             **_ids(record),
         }
         if error := self.details(record):

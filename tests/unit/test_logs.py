@@ -70,3 +70,40 @@ def test_no_secret_is_ever_shown(as_json: bool) -> None:
     assert "p@ssw0rd" not in said.getvalue()
     assert "*** and *** at /home/anna, 3 times" in said.getvalue()
     assert "ValueError: the server refused ***" in said.getvalue()
+
+
+def log_at(second: float, message: str, level: int = logging.ERROR, **more: str) -> None:
+    record = _log.makeRecord(_log.name, level, "", 0, message, (), None, extra=more)
+    record.created = 1_800_000_000 + second
+    _log.handle(record)
+
+
+def messages(said: io.StringIO) -> list[str]:
+    return [json.loads(line)["message"] for line in said.getvalue().splitlines()]
+
+
+def test_an_outage_says_the_same_once_a_minute_and_how_often_it_was_so() -> None:
+    said = logs(json=True)
+    for second in range(61):
+        log_at(second, "no connection")
+    log_at(61, "no connection")
+    assert messages(said) == ["no connection", "no connection (59 times more until now)"]
+
+
+def test_whatever_differs_in_words_or_ids_or_is_no_warning_is_said_each_time() -> None:
+    said = logs(json=True)
+    for case in ("C-1", "C-2"):
+        log_at(0, "set aside", case=case)
+        log_at(0, "taken", logging.INFO)
+    log_at(1, "set aside", logging.WARNING, case="C-1")
+    assert messages(said) == ["set aside", "taken", "set aside", "taken", "set aside"]
+
+
+def test_details_of_an_error_are_never_left_out() -> None:
+    said = logs(json=True)
+    for reason in ("first", "second"):
+        try:
+            raise ValueError(reason)
+        except ValueError:
+            _log.exception("could not be taken")
+    assert len(messages(said)) == 2
