@@ -201,10 +201,12 @@ class Relay:
         # Let through by bundling, and only waiting for their turn on the route.
         self._let_through: set[str] = set()
         self._up_since: Instant | None = None
+        # Of the newest run: what is under way began in an earlier one, and its `now` is over.
+        self._now = Instant(0)
 
     async def run_once(self, now: Instant) -> RelayReport:
         """Do everything that is due at `now`. Reports on this run, and on what ended beside it."""
-        self._up_since = self._up_since or now
+        self._up_since, self._now = self._up_since or now, now
         self._busy = {route: until for route, until in self._busy.items() if until > now}
         self._wait = {key: held for key, held in self._wait.items() if held[0] > now}
         try:
@@ -645,7 +647,7 @@ class Relay:
         match outcome:
             case Sent(reference, rest):
                 if rest is not None:
-                    self._busy[route] = Instant(work.now + rest)
+                    self._busy[route] = Instant(self._now + rest)
                     self._pace[route] = rest
                 if letter.is_silent:
                     self._end_silently(letter, work, report)
@@ -655,20 +657,20 @@ class Relay:
                     report.sent += 1
                     report.reminded += job.reminder > 0
                     report.bundled += letter.bundle_id is not None
-                    self._proofs.note(job.person, route, work.now, None)
+                    self._proofs.note(job.person, route, self._now, None)
                     detail = job.how_found(work.addressed)
                     self._add(job, letter.status, detail, letter, work, reference)
             case Retry(_, int() as after, own_turn=True):
                 report.failed += 1
-                turn = self._busy[route] = Instant(work.now + max(after, 1))
+                turn = self._busy[route] = Instant(self._now + max(after, 1))
                 self._put_off(letter, turn, work, report)
             case Retry(reason, asked):
                 report.failed += 1
                 attempt = 1 + max(job.attempts for job in letter.jobs)
                 wait = self._backoff.wait(attempt, self._random, asked)
-                until = Instant(work.now + wait)
+                until = Instant(self._now + wait)
                 rest = self._backoff.first if asked is None else asked
-                self._busy[route] = Instant(work.now + max(rest, 1))
+                self._busy[route] = Instant(self._now + max(rest, 1))
                 for job in letter.jobs:
                     self._add(job, _Status.FAILED, reason, letter, work)
                     if job.attempts + 1 < self._backoff.most(is_last=job.is_last):
@@ -676,14 +678,14 @@ class Relay:
                     elif letter.is_silent:
                         self._end_silently(letter, work, report)
                     else:
-                        self._proofs.note(job.person, route, work.now, reason)
+                        self._proofs.note(job.person, route, self._now, reason)
                         self._add(
                             job, _Status.GIVEN_UP, f"last of too many: {reason}", letter, work
                         )
             case Failed(reason):
                 report.failed += 1
                 for job in letter.jobs:
-                    self._proofs.note(job.person, route, work.now, reason)
+                    self._proofs.note(job.person, route, self._now, reason)
                     status = _Status.FAILED if letter.is_silent else _Status.GIVEN_UP
                     self._add(job, status, reason, letter, work)
                 if letter.is_silent:
@@ -705,7 +707,7 @@ class Relay:
         for job, row in zip(letter.jobs, told, strict=True):
             report.sent += 1
             report.reminded += job.reminder > 0
-            self._proofs.note(job.person, job.route, work.now, None)
+            self._proofs.note(job.person, job.route, self._now, None)
             detail = f"stands where {work.house.name(row.person)} was told"
             self._add(job, letter.status, detail, letter, work, row.reference)
 
@@ -729,7 +731,7 @@ class Relay:
                 person=job.person,
                 route=job.route_name,
                 status=status,
-                at=work.now,
+                at=self._now,
                 attempt=job.progress.tries + 1,
                 bundle_id=letter.bundle_id,
                 detail=detail,

@@ -11,11 +11,12 @@ import pytest
 
 from notifiers.memory import MemoryNotifier
 from notifiers.message import Message
-from notifiers.notifier import Outcome
+from notifiers.notifier import Outcome, Retry, Sent
 from schemas.directory import Route
 from schemas.time import SECOND, Instant
 from streams.relay import Relay
 from streams.store import OutboxStatus
+from tests.acceptance.test_service import WAIT
 from tests.acceptance.test_slack import DAVID, MANAGE, Desk, opened
 
 
@@ -26,11 +27,16 @@ class Gate(MemoryNotifier):
         super().__init__()
         self.is_open = asyncio.Event()
         self.begun: list[str | None] = []
+        self.slow: Outcome | None = None
+        """What the next attempt there ends with, when it is not as ever."""
 
     async def send(self, message: Message, route: Route) -> Outcome:
         if getattr(route, "channel", None) == MANAGE["channel"]:
             self.begun.append(message.entries[0].case_id)
             await self.is_open.wait()
+            if self.slow is not None:
+                outcome, self.slow = self.slow, None
+                return outcome
         return await super().send(message, route)
 
 
@@ -81,6 +87,33 @@ async def test_others_are_told_while_a_channel_does_not_answer(house: House) -> 
     await house.run()
     assert house.told == ["d1", "c1", "c2", "c3"]
     assert {house.desk.became(one) for one in (*slow, late)} == {OutboxStatus.SENT}
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [Sent(rest=SECOND), Retry("wait", SECOND, own_turn=True), Retry("away"), Retry("ask", SECOND)],
+    ids=["with a pace", "with a turn", "in failure", "in failure that says when"],
+)
+async def test_the_rest_of_a_channel_waits_from_when_its_slow_answer_came(
+    house: House, ends: Outcome
+) -> None:
+    slow = [house.desk.alert("c1"), house.desk.alert("c2"), house.desk.alert("c3")]
+    await house.run(20)
+    assert house.gate.begun == ["c1"]
+    house.gate.slow = ends
+    house.gate.is_open.set()
+    house.relay._patience = WAIT  # the run sees the answer come
+    house.desk.alert("d1", "executive")
+    async with asyncio.timeout(WAIT):
+        report = await house.relay.run_once(house.desk.now)
+    assert house.gate.begun == ["c1"]
+    with house.desk.store.reading() as tx:
+        came = {row.at for row in tx.deliveries_of("c1") if row.route}
+    assert came <= {house.desk.now}
+    assert report.next_wake is not None
+    assert report.next_wake > house.desk.now
+    await house.run(100)
+    assert {house.desk.became(one) for one in slow} == {OutboxStatus.SENT}
 
 
 async def test_what_follows_about_its_case_waits_for_it(house: House) -> None:
