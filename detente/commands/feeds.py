@@ -1,9 +1,11 @@
 """`detente feeds`: the sources of events, and what waits for them."""
 
+from operator import attrgetter
 from typing import Any
 
 import click
 
+from detente.client import is_of_a_cluster
 from detente.desk import Desk, feed_watch, is_served, moment, open_desk
 from detente.moments import ago
 from detente.output import json_option, print_json, print_table, say
@@ -12,7 +14,15 @@ from rules.decision import Kind
 from schemas.policy import About
 from schemas.time import Instant
 from streams.horizon import FeedReport, FeedWatch, horizon_of_file
-from streams.store import Transaction
+from streams.store import Counter, Transaction
+
+#: What is taken all the same, by the name under which it is counted.
+_SURPRISES = {
+    "unknown field": "field that nobody knows",
+    "unknown partner": "partner whom the directory lacks",
+    "stamped in the future": "time in the future",
+}
+_LISTED = 20
 
 
 @click.command()
@@ -23,6 +33,8 @@ def feeds(as_json: bool, db: str | None) -> None:
 
     Nobody is called late for want of a report. If a source that should send every hour falls
     silent, the deadlines that depend on it are held until it speaks again; they are counted here.
+
+    Below stands what was taken and looks wrong, such as a field whose name is written differently.
 
     \b
     detente feeds
@@ -35,13 +47,17 @@ def feeds(as_json: bool, db: str | None) -> None:
             reports = watch.reports(desk.now)
             held = {report.source: _held(tx, watch, report, desk.now) for report in reports}
             served = is_served(tx, desk.now)
+            surprises = _surprises(desk, tx)
         if as_json:
             listed = [_document(report, held[report.source]) for report in reports]
-            print_json({"at": moment(desk.now), "service_runs": served, "feeds": listed})
+            document = {"at": moment(desk.now), "service_runs": served, "feeds": listed}
+            print_json(document | {"surprises": [_surprise(counter) for counter in surprises]})
             return
         _show(desk, reports, held)
+        _show_surprises(surprises)
         if not served:
-            say("No service is running: no deadline is decided until `detente serve` runs.")
+            process = "worker" if is_of_a_cluster(desk.settings.db) else "serve"
+            say(f"No service is running: no deadline is decided until `detente {process}` runs.")
 
 
 def _held(tx: Transaction, watch: FeedWatch, report: FeedReport, now: Instant) -> int:
@@ -54,6 +70,18 @@ def _held(tx: Transaction, watch: FeedWatch, report: FeedReport, now: Instant) -
         for kind in Kind
         if (About.TICKETS if kind is Kind.TICKET else About.ORDERS) in about
     )
+
+
+def _surprises(desk: Desk, tx: Transaction) -> list[Counter]:
+    """The most frequent first. A partner who was entered since is none any more."""
+    knows = desk.knowledge.recipients.knows
+    found = [
+        counter
+        for what in _SURPRISES
+        for counter in tx.counters(what)
+        if what != "unknown partner" or not knows(counter.name)
+    ]
+    return sorted(found, key=attrgetter("n"), reverse=True)
 
 
 def _status(report: FeedReport) -> str:
@@ -87,6 +115,19 @@ def _show(desk: Desk, reports: list[FeedReport], held: dict[str, int]) -> None:
     )
 
 
+def _show_surprises(surprises: list[Counter]) -> None:
+    if not surprises:
+        return
+    say()
+    some = f" (the first {_LISTED} of {len(surprises)})" if len(surprises) > _LISTED else ""
+    print_table(
+        ("source", "what", "name", "events"),
+        [(c.source, _SURPRISES[c.what], c.name, c.n) for c in surprises[:_LISTED]],
+        title=f"Taken, but it looks wrong{some}",
+        numbers=("events",),
+    )
+
+
 def _document(report: FeedReport, held: int) -> dict[str, Any]:
     return {
         "source": report.source,
@@ -99,4 +140,13 @@ def _document(report: FeedReport, held: int) -> dict[str, Any]:
         "reporting_lag": report.reporting_lag,
         "read_until": moment(report.read_until) if report.read_until > 0 else None,
         "held": held,
+    }
+
+
+def _surprise(counter: Counter) -> dict[str, Any]:
+    return {
+        "source": counter.source,
+        "what": counter.what,
+        "name": counter.name,
+        "events": counter.n,
     }

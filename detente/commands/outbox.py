@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from detente.client import is_of_a_cluster
 from detente.desk import Desk, is_served, moment, open_desk, words
 from detente.moments import ago, due_in
 from detente.output import RefusedError, is_terminal, json_option, print_json, print_table, say
@@ -75,7 +76,8 @@ def outbox(
         _show(desk, found)
         say(", ".join(f"{counts.get(status, 0)} {status}" for status in OutboxStatus) + ".")
         if counts.get(OutboxStatus.QUEUED) and not served:
-            say("No service is running: nobody is told until `detente serve` runs.")
+            process = "relay" if is_of_a_cluster(desk.settings.db) else "serve"
+            say(f"No service is running: nobody is told until `detente {process}` runs.")
 
 
 def _retry(desk: Desk, ids: Sequence[int], *, as_json: bool) -> None:

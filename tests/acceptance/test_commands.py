@@ -622,6 +622,32 @@ def test_a_source_that_was_never_heard_of_is_shown(hourly: Shop) -> None:
     assert feed["last_event_at"] is None
 
 
+def test_what_a_source_sends_and_nobody_understands_is_shown(shop: Shop) -> None:
+    shop.order("PO-1", MONDAY + DAY)
+    assert shop.document("feeds")["surprises"] == []
+    assert "looks wrong" not in shop.ok("feeds")
+    for n in (1, 2):
+        shop.say("delivery.dispatched", MONDAY, partner_id="kontor", order_id="PO-1",
+                 delivery_id=f"D-{n}", ETA="2026-11-09")  # fmt: skip
+    shop.say("touchpoint.held", MONDAY + 30 * DAY, partner_id="kontor", kind="call")
+    shop.say("touchpoint.held", MONDAY, partner_id="new-one", kind="call")
+    assert shop.document("feeds")["surprises"] == [
+        {"source": "/erp", "what": what, "name": name, "events": events}
+        for what, name, events in (
+            ("unknown field", "delivery.dispatched.ETA", 2),
+            ("unknown partner", "new-one", 1),
+            ("stamped in the future", "touchpoint.held", 1),
+        )
+    ]
+    output = shop.ok("feeds")
+    assert "field that nobody knows" in output
+    assert "delivery.dispatched.ETA" in output
+    with shop.store.transaction() as tx:  # and later somebody enters the partner
+        known = f"{DIRECTORY}  new-one: {{tier: standard}}\n"
+        tx.add_directory("d2", known.encode(), shop.now, shop.now)
+    assert "new-one" not in shop.ok("feeds")
+
+
 # --- check ----------------------------------------------------------------------------------------
 
 

@@ -68,6 +68,7 @@ async def test_no_embedded_service_takes_over_a_cluster(cluster: Cluster) -> Non
     async with cluster.worker_inside():
         await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
         await cluster.drained()
+    assert "until `detente worker` runs" in (await detente(cluster, "feeds")).output
     refused = await detente(cluster, "serve", "--port", "0")
     assert refused.exit_code == 1
     assert "is a cluster's" in refused.output
