@@ -1,7 +1,7 @@
 """`detente explain`: why a case stands as it does, or why there is none, and what happens next."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -176,6 +176,9 @@ def _answer(desk: Desk, tx: Transaction, key: str) -> _Answer:
     subject = subject_at(key, document, world, desk.now, horizon.feeds(kind))
     counted = _counted(tx, key, document, policy, desk.now)
     told = explain(key, subject, world, horizon, desk.now, counted)
+    # After a gap the feeds are read up to an earlier instant than the subject was decided at.
+    since = row.feeds_due
+    told = replace(told, held=tuple(at for at in told.held if since is not None and since <= at))
     expected = what_next(key, document, world, desk.now, horizon_at, limit=_AHEAD)
     waits_for = _holders(watch, kind, told.held, desk.now)
     return _Answer(key, story, told, expected, waits_for)
@@ -191,8 +194,11 @@ def _holders(watch: FeedWatch, kind: Kind, held: Sequence[Instant], now: Instant
         declared = watch.policy.sources.get(report.source)
         speaks = declared is None or about in declared.about
         if speaks and report.read_until < max(held):
-            why = "silent" if report.is_silent else "catching up" if report.in_grace else (
-                f"may report {report.reporting_lag} late"
+            why = (
+                "no intake is open" if report.is_shut
+                else "silent" if report.is_silent
+                else "catching up" if report.in_grace
+                else f"may report {report.reporting_lag} late"
             )  # fmt: skip
             found.append(f"{report.source} ({why})")
     return found

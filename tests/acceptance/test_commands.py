@@ -26,6 +26,7 @@ from detente.settings import Settings
 from rules.decision import Changes, Kind, Rejected
 from rules.subjects import case_id, subject_key
 from schemas.time import DAY, HOUR, SECOND, Instant, iso, to_instant
+from streams.horizon import DOWN_SINCE, UP_SINCE
 from streams.records import RawRecord
 from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus, Store
 
@@ -477,6 +478,16 @@ def test_explain_names_the_feed_that_holds_a_deadline(hourly: Shop) -> None:
     assert "There is no case about it." in output
     assert "held until these feeds are heard of: /erp (silent)" in output
     assert "now  opened at management" in output
+
+
+def test_explain_holds_no_deadline_that_was_decided_before_a_gap(shop: Shop) -> None:
+    case = shop.late("PO-9")
+    with shop.store.transaction() as tx:  # the service was down since, and is back
+        tx.put_setting(DOWN_SINCE, str(shop.now - 40 * HOUR))
+        tx.put_setting(UP_SINCE, str(shop.now))
+    assert "held until these feeds are heard of" not in shop.ok("explain", case)
+    held = json.loads(shop.ok("explain", case, "--json"))["held"]
+    assert held == {"deadlines": [], "waits_for": []}
 
 
 def test_an_unknown_order_names_its_neighbours(shop: Shop) -> None:
