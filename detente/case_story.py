@@ -161,7 +161,8 @@ def headline_lines(desk: Desk, case: CaseRow, zone: ZoneInfo) -> Iterator[Line]:
     yield Line(f"{case.case_id}  {stands}, since {local_text(since, zone)}")
     if case.owner:
         yield Line(f"owner: {shown(desk.person(case.owner))}")
-    elif (role := desk.role(case)) is not None and case.due is not None:
+    role = desk.role(case)
+    if role is not None and case.due is not None and (not case.owner or case.state is State.OPEN):
         step = next(s for s in desk.knowledge.policy.ladder(case.partner_tier)
                     if s.tier == case.tier)  # fmt: skip
         people = desk.people(step.document.notify, case.partner_id or None, desk.now)

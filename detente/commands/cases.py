@@ -19,7 +19,7 @@ from schemas.time import Instant
 if TYPE_CHECKING:
     from rich.console import Console
 
-_COLUMNS = ("case", "partner", "subject", "state", "tier", "owner", "rules", "opened", "due")
+_COLUMNS = ("case", "partner", "subject", "state", "tier", "whose turn", "rules", "opened", "due")
 #: A terminal narrower than this gets two lines a case.
 _WIDE = 150
 
@@ -33,7 +33,8 @@ class _Line:
     subject: str
     state: str
     tier: str
-    owner: str
+    turn: str
+    """The role that is asked while nobody there has taken the case up, and the owner."""
     rules: str
     opened: str
     due: str
@@ -42,7 +43,7 @@ class _Line:
 
     def cells(self) -> Sequence[str]:
         """In the order of the columns."""
-        return (self.case, self.partner, self.subject, self.state, self.tier, self.owner,
+        return (self.case, self.partner, self.subject, self.state, self.tier, self.turn,
                 self.rules, self.opened, self.due)  # fmt: skip
 
 
@@ -146,14 +147,15 @@ def _line(desk: Desk, case: CaseRow) -> _Line:
         "in shadow" if case.shadow else "",
         f"attached to {case.parent}" if case.parent else "",
     ]
-    owner = desk.person(case.owner) if case.owner else desk.role(case) or ""
+    owner = desk.person(case.owner) if case.owner else ""
+    asked = desk.role(case) if case.state is State.OPEN or not owner else None
     return _Line(
         case.case_id,
         f"{case.partner_id} ({case.partner_tier})" if case.partner_id else "several partners",
         subject_words(case.subject),
         ", ".join(filter(None, [str(case.state), *marks])),
         case.tier,
-        owner,
+        ", ".join(filter(None, [asked, owner])),
         ", ".join(case.rules),
         ago(case.opened_at, desk.now),
         _due(case, desk.now),
@@ -207,9 +209,9 @@ def _show_narrow(console: "Console", lines: Sequence[_Line]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    heads = ("case", "tier", "state", "owner", "due")
+    heads = ("case", "tier", "state", "whose turn", "due")
     rows = [
-        (line.case, line.tier, line.state.partition(",")[0], line.owner, line.due_short)
+        (line.case, line.tier, line.state.partition(",")[0], line.turn, line.due_short)
         for line in lines
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

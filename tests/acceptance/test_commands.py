@@ -337,6 +337,18 @@ def test_many_at_once_are_marked_so(today: Shop) -> None:
     assert "at once" not in today.ok("ack", single, single)
 
 
+def test_whose_turn_it_is_after_the_owner_handed_a_case_up(today: Shop) -> None:
+    case = today.late()
+    assert "partnership manager" in today.ok("cases")
+    today.ok("ack", case)
+    assert "Claire Dubois" in today.ok("cases")
+    today.ok("escalate", case)
+    assert "executive sponsor, Claire Dubois" in today.ok("cases")
+    output = today.ok("case", case)
+    assert "owner: Claire Dubois" in output
+    assert "asked: the executive sponsor (David Okafor)" in output
+
+
 def test_of_many_the_settled_one_is_named_and_the_others_are_done(today: Shop) -> None:
     one, two = today.late("PO-1"), today.late("PO-2")
     today.ok("resolve", one, "--root-cause", "lorry")
