@@ -99,7 +99,7 @@ class Alarms:
             silent = [
                 r.source
                 for r in self._watch.reports(self._watch.as_of(now))
-                if r.is_silent or r.in_grace
+                if r.is_silent or r.in_grace or r.is_shut
             ]
             why = [f"{n} about {kind}s" for kind, n in held.items() if n]
             yield self._effect(

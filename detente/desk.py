@@ -21,7 +21,8 @@ from rules.patterns import read_pattern_key
 from rules.subjects import split_key
 from schemas.policy import Policy
 from schemas.time import SECOND, Instant, iso
-from streams.horizon import DOWN_SINCE, LAST_ALIVE, UP_SINCE, FeedWatch, SourceProgress
+from streams.feeds import learn
+from streams.horizon import LAST_ALIVE, FeedWatch
 from streams.store import Store, Transaction
 from streams.store.engines import database_file, parse_url
 
@@ -168,12 +169,9 @@ STATES = {state.name.lower(): state for state in State}
 
 def feed_watch(tx: Transaction, policy: Policy) -> FeedWatch:
     """The sources as the service sees them, read from the store."""
-    heard = {
-        name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
-        for name, feed in tx.feeds().items()
-    }
-    up, down = tx.setting(UP_SINCE), tx.setting(DOWN_SINCE)
-    return FeedWatch(policy, heard, Instant(int(up or 0)), Instant(int(down)) if down else None)
+    watch = FeedWatch(policy)
+    learn(watch, tx)
+    return watch
 
 
 def is_served(tx: Transaction, at: int) -> bool:

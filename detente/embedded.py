@@ -20,9 +20,10 @@ from detente.documents import (
 )
 from detente.settings import Settings
 from schemas.time import Instant
+from streams.feeds import heard
 from streams.handler import Handler
 from streams.horizon import LAST_ALIVE as LAST_ALIVE  # noqa: PLC0414 - who asks for us asks for it
-from streams.horizon import FeedWatch, SourceProgress
+from streams.horizon import FeedWatch
 from streams.store import DOCUMENTS, Store, Transaction
 from streams.touchpoints import owe_touchpoints
 
@@ -78,13 +79,10 @@ def open_embedded(settings: Settings, now: Instant, *, create: bool = True) -> I
         established = establish(store, settings, now)
         with store.reading() as tx:
             alive = tx.setting(LAST_ALIVE)
-            heard = {
-                name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
-                for name, feed in tx.feeds().items()
-            }
+            known = heard(tx)
         knowledge = established.knowledge
         watch = FeedWatch(
-            knowledge.policy.document, heard, now, None if alive is None else Instant(int(alive))
+            knowledge.policy.document, known, now, None if alive is None else Instant(int(alive))
         )
         handler = Handler(
             store, knowledge.policies, knowledge.recipients, watch.horizon, watch.hear

@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 from detente.cluster import LOOK_EVERY, Parts, check_access, opened, repeat
 from detente.failures import PortTakenError
 from detente.settings import Settings
-from streams.cluster.gaps import INTAKE, note_open
+from streams.cluster.gaps import note_open, note_sources
 from streams.cluster.http_intake import KafkaTaker
 from streams.cluster.settings import ClusterSettings
+from streams.feeds import INTAKE
 from streams.health import metrics_page
 from streams.intake import (
     HttpServer,
@@ -85,9 +86,13 @@ class IntakeProcess:
                 raise PortTakenError(error.strerror or str(error)) from None
             stack.push_async_callback(self._http.stop)
             started()
+            noted: set[str] = set()
 
             async def look() -> float:
                 await parts.writer.call(self._read_tokens, parts)
+                if new := taker.sources - noted:
+                    await parts.writer.call(note_sources, parts.store, new)
+                    noted.update(new)
                 if taker.trouble is None:
                     await parts.writer.call(note_open, parts.store, INTAKE, self._clock())
                 await parts.looking.look()

@@ -38,11 +38,11 @@ from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
 from schemas.time import SECOND, Instant
 from streams.cluster.announcer import BATCH, Announcer
-from streams.cluster.gaps import last_gap
 from streams.cluster.looking import ClusterFeedWatch
 from streams.cluster.settings import ClusterSettings
+from streams.feeds import learn
 from streams.health import health_app
-from streams.horizon import LAST_ALIVE, SourceProgress
+from streams.horizon import LAST_ALIVE
 from streams.intake import HttpServer, start_server
 from streams.issuing import Reporting
 from streams.ledger import reporting_zone
@@ -275,14 +275,9 @@ class _Duties:
             if not self._ours:
                 return False
             tx.put_setting(LAST_ALIVE, str(now))
-            feeds = tx.feeds()
-            up_since, self._watch.down_since = last_gap(tx)
-        # Before the brokers were seen for the first time nobody is expected to have sent anything.
-        self._watch.up_since = now if up_since is None else up_since
-        self._watch.heard = {
-            name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
-            for name, feed in feeds.items()
-        }
+            # Until the brokers were seen for the first time nobody is expected to send anything.
+            self._watch.up_since = now
+            learn(self._watch, tx)
         for each in self._looks:
             each.look(now)
         return False

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 
 from rules.world import Horizon
 from schemas.policy import About, Policy
-from schemas.time import Instant
+from schemas.time import SECOND, Instant
 
 START = Instant(0)
 #: Settings of a store: when the service last said that it lives.
 LAST_ALIVE = "last_alive"
 #: Settings of a store: the bounds of the last gap in service.
 UP_SINCE, DOWN_SINCE = "up_since", "down_since"
+#: Microseconds without anybody's word that the way in is open after which it counts as shut.
+GAP = 15 * SECOND
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class FeedReport:
     in_grace: bool
     """It is catching up: Detente was away, and it has not sent anything newer yet, or it was
     silent, and still speaks of times longer ago than its cadence and lag."""
+    is_shut: bool
+    """It sends by an intake, and none is open."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,9 @@ class FeedWatch:
     heard: dict[str, SourceProgress] = field(default_factory=dict)
     up_since: Instant = START
     down_since: Instant | None = None
+    open_until: Mapping[str, Instant] = field(default_factory=dict)
+    """When an intake was last open, for each source that sends by one. One that has sent something
+    newer sends in another way by now."""
 
     def hear(self, seen: Mapping[str, tuple[Instant, Instant]]) -> None:
         """Note the newest event and recorded times of a batch, by source."""
@@ -110,6 +117,13 @@ class FeedWatch:
             until = min(until, heard.event_at - lag)
         elif is_silent:
             until = min(until, self.up_since - lag)
+        is_shut = False
+        open_until = self.open_until.get(source)
+        # Its clock may be fast by so much.
+        fast = self.policy.patience.future_tolerance.amount
+        if open_until is not None and (heard is None or heard.event_at <= open_until + fast):
+            until = min(until, open_until - 1 - lag)
+            is_shut = now > open_until + GAP
         return FeedReport(
             source,
             None if heard is None else heard.event_at,
@@ -119,6 +133,7 @@ class FeedWatch:
             Instant(until),
             is_silent,
             in_grace,
+            is_shut,
         )
 
     def reports(self, now: Instant) -> list[FeedReport]:

@@ -8,11 +8,12 @@ import click
 from detente.client import is_of_a_cluster
 from detente.desk import Desk, feed_watch, is_served, moment, open_desk
 from detente.moments import ago
-from detente.output import json_option, print_json, print_table, say
+from detente.output import RefusedError, json_option, print_json, print_table, say
 from detente.settings import db_option
 from rules.decision import Kind
 from schemas.policy import About
 from schemas.time import Instant
+from streams.feeds import BY_INTAKE
 from streams.horizon import FeedReport, FeedWatch, horizon_of_file
 from streams.store import Counter, Transaction
 
@@ -26,21 +27,29 @@ _LISTED = 20
 
 
 @click.command()
+@click.option(
+    "--release", metavar="SOURCE", help="Wait for no intake to bring SOURCE: it sends otherwise."
+)
 @json_option
 @db_option
-def feeds(as_json: bool, db: str | None) -> None:
+def feeds(release: str | None, as_json: bool, db: str | None) -> None:
     """Show each source of events: when it was last heard of, and what waits for it.
 
     Nobody is called late for want of a report. If a source that should send every hour falls
     silent, the deadlines that depend on it are held until it speaks again; they are counted here.
+    In a cluster they are held as well while no intake is open for a source that sends by one; where
+    none will be again, --release lets go of it.
 
     Below stands what was taken and looks wrong, such as a field whose name is written differently.
 
     \b
     detente feeds
     detente feeds --json
+    detente feeds --release /erp
     """
     with open_desk(db) as desk:
+        if release is not None:
+            _release(desk, release)
         with desk.store.reading() as tx:
             policy = desk.knowledge.policies.at(desk.now).document
             watch = feed_watch(tx, policy)
@@ -58,6 +67,13 @@ def feeds(as_json: bool, db: str | None) -> None:
         if not served:
             process = "worker" if is_of_a_cluster(desk.settings.db) else "serve"
             say(f"No service is running: no deadline is decided until `detente {process}` runs.")
+
+
+def _release(desk: Desk, source: str) -> None:
+    with desk.store.transaction() as tx:
+        if not tx.drop_setting(BY_INTAKE + source):
+            by_intake = ", ".join(sorted(tx.settings(BY_INTAKE))) or "none"
+            raise RefusedError(f"{source!r} does not send by an intake; those that do: {by_intake}")
 
 
 def _held(tx: Transaction, watch: FeedWatch, report: FeedReport, now: Instant) -> int:
@@ -87,6 +103,8 @@ def _surprises(desk: Desk, tx: Transaction) -> list[Counter]:
 def _status(report: FeedReport) -> str:
     if report.last_recorded_at is None:
         return "silent: never heard of" if report.is_silent else "never heard of"
+    if report.is_shut:
+        return "no intake is open"
     if report.is_silent:
         return "silent"
     return "catching up" if report.in_grace else "heard"
@@ -134,6 +152,7 @@ def _document(report: FeedReport, held: int) -> dict[str, Any]:
         "state": _status(report),
         "silent": report.is_silent,
         "catching_up": report.in_grace,
+        "shut": report.is_shut,
         "last_recorded_at": moment(report.last_recorded_at),
         "last_event_at": moment(report.last_event_at),
         "cadence": report.cadence,

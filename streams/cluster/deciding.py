@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from rules.world import Horizon
 from schemas.time import Instant
 from streams.announcements import announce
-from streams.cluster.gaps import BROKERS, last_gap, note_open
+from streams.cluster.gaps import BROKERS, note_open
 from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
+from streams.feeds import learn
 from streams.handler import DocumentsChanged, FenceMoved, Handler
-from streams.horizon import SourceProgress
 from streams.knowledge import in_force
 from streams.observed import Observe, observed
 from streams.outcome import Outcome
@@ -91,14 +91,8 @@ class Deciding:
         if reached_at is not None:
             note_open(self._store, BROKERS, reached_at)
         with self._store.reading() as tx:
-            fences, feeds = tx.fences(topics), tx.feeds()
-            up_since, self._horizon.watch.down_since = last_gap(tx)
-        if up_since is not None:
-            self._horizon.watch.up_since = up_since
-        self._horizon.watch.heard = {
-            name: SourceProgress(feed.last_event_at, feed.last_recorded_at)
-            for name, feed in feeds.items()
-        }
+            fences = tx.fences(topics)
+            learn(self._horizon.watch, tx)
         self._read_past.committed(fences)
 
     def _learn(self) -> None:

@@ -5,18 +5,22 @@ be written: while the brokers are away, or the intake before them, senders keep 
 later. So each process notes in the database when it saw that the way in was open; whoever finds
 that nobody has seen that for a while notes the bounds of the gap, and after it sources get the
 policy's `grace_after_gap` to catch up (`streams.horizon`).
+
+Intakes may be away while the brokers are there. They note which sources send by them, and of these
+nothing is called late beyond the last word of an intake.
 """
 
+from collections.abc import Iterable
+
 from schemas.time import SECOND, Instant
-from streams.horizon import DOWN_SINCE, LAST_ALIVE, UP_SINCE
+from streams.feeds import BY_INTAKE, OPEN
+from streams.horizon import DOWN_SINCE, GAP, LAST_ALIVE, UP_SINCE
 from streams.store import Store, Transaction
 
-#: Ways in: the brokers, which every process looks at every second or two, and the intakes.
-BROKERS, INTAKE = "brokers", "intake"
-#: Microseconds without anybody's word that make a gap, and between two words of it.
-GAP, _NOTE_EVERY = 15 * SECOND, 5 * SECOND
-
-_OPEN = "open."
+#: The other way in: the brokers, which every process looks at every second or two.
+BROKERS = "brokers"
+#: Microseconds between two words that a way is open.
+_NOTE_EVERY = 5 * SECOND
 
 
 def note_open(store: Store, way: str, at: Instant) -> None:
@@ -37,22 +41,21 @@ def note_open(store: Store, way: str, at: Instant) -> None:
             _note_gap(tx, tx.setting(LAST_ALIVE) or "", at)
         elif last is not None and at > last + GAP:
             _note_gap(tx, str(last), at)
-        tx.put_setting(_OPEN + way, str(at))
+        tx.put_setting(OPEN + way, str(at))
+
+
+def note_sources(store: Store, sources: Iterable[str]) -> None:
+    """Note that these sources send by an intake."""
+    with store.transaction() as tx:
+        for source in sources:
+            tx.put_setting(BY_INTAKE + source, "")
 
 
 def _last(tx: Transaction, way: str) -> Instant | None:
-    found = tx.setting(_OPEN + way)
+    found = tx.setting(OPEN + way)
     return None if found is None else Instant(int(found))
 
 
 def _note_gap(tx: Transaction, down_since: str, up_since: Instant) -> None:
     tx.put_setting(UP_SINCE, str(up_since))
     tx.put_setting(DOWN_SINCE, down_since)
-
-
-def last_gap(tx: Transaction) -> tuple[Instant | None, Instant | None]:
-    """Since when things can be sent, None if that was never noted; and since when they could not
-    be before, None if there was no gap.
-    """
-    up, down = tx.setting(UP_SINCE), tx.setting(DOWN_SINCE)
-    return Instant(int(up)) if up else None, Instant(int(down)) if down else None

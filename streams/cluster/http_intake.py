@@ -73,6 +73,8 @@ class KafkaTaker:
         self._connecting = asyncio.Lock()
         self._waiting = 0
         self._kafka_trouble: str | None = None
+        self.sources: set[str] = set()
+        """Those of which anything went to Kafka."""
 
     @property
     def is_open(self) -> bool:
@@ -133,6 +135,7 @@ class KafkaTaker:
             if isinstance(event, Malformed | UnknownType) or is_command(event):
                 found.at_once.append((place, record))
             else:
+                self.sources.add(event.source)
                 topic = self._kafka.topic_of(event.type)
                 found.to_kafka.append((topic, _key(event), record.value))
         return found

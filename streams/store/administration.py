@@ -1,6 +1,6 @@
 """Versions of policy and directory, tokens, and what else the store remembers of its service."""
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, delete, select, update
 
 from schemas.time import Instant
 from streams.store.queries import Queries, values
@@ -61,6 +61,18 @@ class AdministrationQueries(Queries):
         """What was last put under a key, e.g. the service's latest sign of life."""
         query = select(setting.c.value).where(setting.c.key == key)
         return self.connection.execute(query).scalar_one_or_none()
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """What was put under the keys that begin so, by the rest of the key."""
+        key = setting.c.key
+        query = select(key, setting.c.value).where(key.startswith(prefix, autoescape=True))
+        rows = self.connection.execute(query)
+        return {row.key.removeprefix(prefix): row.value for row in rows}
+
+    def drop_setting(self, key: str) -> bool:
+        """Forget what was put under a key. False when nothing was."""
+        gone = self.connection.execute(delete(setting).where(setting.c.key == key))
+        return gone.rowcount == 1
 
     def put_setting(self, key: str, value: str) -> None:
         """Remember a value under a key."""

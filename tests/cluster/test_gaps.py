@@ -4,18 +4,24 @@ The stories of tests/acceptance/test_feeds.py, on what a worker decides with.
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from detente.cli import cli
+from detente.desk import feed_watch
 from rules.decision import Kind
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, to_instant
 from streams.cluster.deciding import Deciding
-from streams.cluster.gaps import BROKERS, INTAKE, last_gap, note_open
+from streams.cluster.gaps import BROKERS, note_open, note_sources
 from streams.cluster.read_past import ReadPast
-from streams.horizon import LAST_ALIVE
+from streams.feeds import INTAKE, OPEN, last_gap
+from streams.horizon import LAST_ALIVE, FeedReport
 from streams.outcome import Accepted
 from streams.records import RawRecord
 from streams.store import DOCUMENTS, Store
@@ -81,10 +87,10 @@ def test_a_service_that_became_a_cluster_was_away_meanwhile(store: Store) -> Non
     assert gap(store) == (at(0), at(-600))
 
 
-def seen_until(store: Store, at: Instant) -> None:
-    """Another worker has seen the brokers all the time until then: a clock that jumps is no gap."""
+def seen_until(store: Store, at: Instant, way: str = BROKERS) -> None:
+    """Others have seen a way open all the time until then: a clock that jumps is no gap."""
     with store.transaction() as tx:
-        tx.put_setting("open.brokers", str(at))
+        tx.put_setting(OPEN + way, str(at))
 
 
 # -- what follows ----------------------------------------------------------------------------------
@@ -190,6 +196,75 @@ def test_a_source_that_never_spoke_holds_from_when_it_should_have(store: Store) 
     work.given(promised(2))
     work.go_on(Instant(DUE + 4 * DAY))
     assert work.late() == ["PO-1"]
+
+
+def test_while_no_intake_is_open_nothing_is_late_that_it_may_bring(store: Store) -> None:
+    work = Workers(store)
+    note_sources(store, ["/erp"])
+    note_open(store, INTAKE, SOON)
+    work.look(SOON)
+    work.given(promised(1), promised(2))
+    shut = Instant(DUE - HOUR)
+    seen_until(store, shut, INTAKE)
+    for hours in range(3):
+        work.go_on(Instant(shut + hours * HOUR))
+    assert work.late() == []
+    assert report(store, work.clock.now).is_shut
+    back = Instant(shut + 3 * HOUR)
+    note_open(store, INTAKE, back)
+    work.go_on(Instant(back + SECOND))
+    assert not report(store, work.clock.now).is_shut
+    work.given(came(1))
+    for since, late in ((GRACE - SECOND, []), (GRACE + SECOND, ["PO-2"])):
+        seen_until(store, Instant(back + since), INTAKE)
+        work.go_on(Instant(back + since))
+        assert work.late() == late
+
+
+@pytest.mark.parametrize("how", ["by itself", "by command"])
+def test_a_source_that_leaves_the_intakes_does_not_wait_for_them(store: Store, how: str) -> None:
+    work = Workers(store)
+    note_sources(store, ["/erp"])
+    note_open(store, INTAKE, SOON)
+    work.look(SOON)
+    work.given(promised(1))
+    work.go_on(Instant(DUE + HOUR))
+    assert work.late() == []
+    listed = feeds(store)
+    assert (listed["state"], listed["held"]) == ("no intake is open", 1)
+    if how == "by itself":
+        now = BEGIN + timedelta(microseconds=DUE + HOUR - SOON)
+        work.given(event("order.placed", now, "PO-9-placed", partner_id="partner-1",
+                         order_id="PO-9", promised_at="2099-01-01T00:00:00Z",
+                         lines=[{"sku": "bolt", "quantity": "1"}]))  # fmt: skip
+    else:
+        assert feeds(store, "--release", "/erp")["state"] == "heard"
+        again = run(store, "--release", "/erp")
+        assert again.exit_code == 1
+        assert "'/erp' does not send by an intake; those that do: none" in again.output
+    work.go_on(Instant(DUE + HOUR + SECOND))
+    assert work.late() == ["PO-1"]
+
+
+def report(store: Store, now: Instant) -> FeedReport:
+    """The one source, as alarms see it."""
+    with store.reading() as tx:
+        return feed_watch(tx, documents("5min")[0].compiled.document).report("/erp", now)
+
+
+def run(store: Store, *options: str) -> Result:
+    """`detente feeds`, an hour after the orders are due."""
+    options = ("feeds", "--db", str(store.url), *options)
+    return CliRunner().invoke(cli, options, obj=lambda: DUE + HOUR)
+
+
+def feeds(store: Store, *options: str) -> dict[str, Any]:
+    """The one source, as the command shows it."""
+    done = run(store, "--json", *options)
+    assert done.exit_code == 0, done.output
+    [listed] = json.loads(done.output)["feeds"]
+    found: dict[str, Any] = listed
+    return found
 
 
 async def test_workers_that_come_back_wait_for_what_could_not_be_sent(

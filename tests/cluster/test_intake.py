@@ -16,6 +16,7 @@ from detente.intake_process import IntakeProcess
 from rules.decision import Kind, State
 from streams.cluster import http_intake
 from streams.cluster.settings import ClusterSettings
+from streams.feeds import BY_INTAKE
 from streams.store import Store
 from streams.tokens import generate_token, hash_token
 from tests.cluster.cluster import WAIT, Cluster, until
@@ -71,6 +72,12 @@ def noted(cluster: Cluster) -> str:
         return tx.setting("open.intake") or ""
 
 
+def by_intake(cluster: Cluster) -> set[str]:
+    """Sources that are known to send by an intake."""
+    with Store.open(cluster.db, create=False) as store, store.reading() as tx:
+        return set(tx.settings(BY_INTAKE))
+
+
 def cases(cluster: Cluster) -> dict[str, State]:
     """The states of the cases about orders."""
     with Store.open(cluster.db, create=False) as store, store.reading() as tx:
@@ -107,6 +114,8 @@ async def test_events_go_to_the_topic_of_their_type_and_commands_are_decided_at_
         assert (status, said["duplicate"]) == (200, 1)
         _, figures = await get(intake, "/metrics")
         assert 'detente_events_total{outcome="accepted"} 5.0' in figures
+        await until(lambda: by_intake(cluster))
+    assert by_intake(cluster) == {"/erp"}
     assert (await cluster.ends())[kafka.commands_topic, 0] == 0
 
 
