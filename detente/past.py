@@ -102,10 +102,6 @@ def findings(store: Store, tally: Tally) -> dict[str, Any]:
         opened = tx.count_opened(_CASES)
         retracted = tx.count_opened([State.RETRACTED])
         unknown = {c.name: c.n for c in tx.counters("unknown partner")}
-        rejected = [
-            {"input": row.entry.input, "position": row.entry.position, "reason": row.entry.reason}
-            for row in tx.list_rejected(limit=_NAMED)
-        ]
         feeds = tx.feeds().values()
     return {
         "events": {
@@ -125,7 +121,7 @@ def findings(store: Store, tally: Tally) -> dict[str, Any]:
         },
         "last_event_at": iso(max(f.last_event_at for f in feeds)) if feeds else None,
         "unknown_partners": {"count": len(unknown), "first": _most(unknown)},
-        "first_rejected": rejected,
+        "first_rejected": [row._asdict() for row in tally.first_rejected[:_NAMED]],
     }
 
 

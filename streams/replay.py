@@ -5,8 +5,9 @@ read, and the deadlines between two events fire between them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
@@ -21,6 +22,16 @@ from streams.store import Store
 
 #: More than a service takes at once: what many events say of one ticket is then looked at once.
 BATCH = 20_000
+#: Pieces of rejected input that a tally names.
+_NAMED = 20
+
+
+class RejectedInput(NamedTuple):
+    """Where a record stood that was not taken, and why it was not."""
+
+    input: str
+    position: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -31,10 +42,11 @@ class Tally:
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
+    first_rejected: list[RejectedInput] = field(default_factory=list)
 
-    def count(self, outcomes: Iterable[Outcome]) -> None:
+    def count(self, records: Iterable[Record], outcomes: Iterable[Outcome]) -> None:
         """Add one batch."""
-        for outcome in outcomes:
+        for record, outcome in zip(records, outcomes, strict=True):
             self.read += 1
             match outcome:
                 case out.Accepted() | out.Parked():
@@ -43,6 +55,10 @@ class Tally:
                     self.duplicate += 1
                 case out.Conflict() | out.Refused() | out.SetAside():
                     self.rejected += 1
+                    if len(self.first_rejected) < _NAMED:
+                        self.first_rejected.append(
+                            RejectedInput(record.input, record.position, outcome.reason)
+                        )
 
 
 class Replay:
@@ -73,10 +89,12 @@ class Replay:
     ) -> Tally:
         """Read records that are sorted by (time, source, id); then let time pass until `until`.
 
-        Without `until` the clock stops at the last event.
+        Without `until` the clock stops at the last event. What has no time that can be read came in
+        when it ended.
         """
         for batch in _batches(records, BATCH):
-            self.tally.count(self.handler.take(batch, self._newest))
+            read_at = self._newest if until is None else until
+            self.tally.count(batch, self.handler.take(batch, read_at))
             self.advance(self._newest)
             if progress is not None:
                 progress(self.tally)

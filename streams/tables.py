@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from schemas.events import Malformed, UnknownType, parse_event, unknown_fields
 from schemas.mapping import (
     ColumnFormat,
     Field,
@@ -512,6 +513,8 @@ class Preview:
     """How many events each partner id has, the most first."""
     unmapped: dict[str, dict[str, int]] = field(default_factory=dict)
     """Texts that the mapping does not cover, by column, with how often they were met."""
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+    """Fields that nobody knows and that would be ignored, such as `order.placed.colour`."""
     rejected: tuple[RejectedRecord, ...] = ()
     """The first rejections."""
     rejected_count: int = 0
@@ -527,26 +530,32 @@ def preview(
     rejected: list[RejectedRecord] = []
     events: Counter[str] = Counter()
     partners: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     ids: set[int] = set()
     repeated: dict[str, None] = {}
     rejected_count = 0
     for record in records:
         if isinstance(record, RejectedRecord):
-            rejected_count += 1
-            if len(rejected) < limit:
-                rejected.append(record)
+            refused = record
+        elif isinstance(event := parse_event(record.value), Malformed | UnknownType):
+            kept = record.value[:KEPT_BYTES]
+            refused = RejectedRecord(record.input, record.position, kept, str(event))
+        else:
+            if len(first) < limit:
+                first.append(record)
+            events[event.type] += 1
+            if partner := getattr(event.data, "partner_id", None):
+                partners[partner] += 1
+            unknown.update(f"{event.type}.{name}" for name in unknown_fields(event))
+            if (mark := hash((event.source, event.id))) in ids:
+                if len(repeated) < limit:
+                    repeated[event.id] = None
+            elif len(ids) < _MAX_IDS:
+                ids.add(mark)
             continue
-        if len(first) < limit:
-            first.append(record)
-        event_type, event_id, partner = _envelope(record.value)
-        events[event_type] += 1
-        if partner is not None:
-            partners[partner] += 1
-        if (mark := hash(event_id)) in ids:
-            if len(repeated) < limit:
-                repeated[event_id] = None
-        elif len(ids) < _MAX_IDS:
-            ids.add(mark)
+        rejected_count += 1
+        if len(rejected) < limit:
+            rejected.append(refused)
     columns: dict[str, dict[str, int]] = {}
     for (column, text), count in (unmapped or Counter()).most_common():
         columns.setdefault(column, {})[text] = count
@@ -555,21 +564,11 @@ def preview(
         dict(events.most_common()),
         dict(partners.most_common()),
         columns,
+        dict(unknown.most_common()),
         tuple(rejected),
         rejected_count,
         tuple(repeated),
     )
-
-
-def _envelope(value: bytes) -> tuple[str, str, str | None]:
-    """Type, id and partner of an event, as far as they can be read."""
-    try:
-        event = msgspec.json.decode(value)
-        data = event.get("data")
-        partner = data.get("partner_id") if isinstance(data, dict) else None
-        return str(event.get("type")), str(event.get("id")), partner and str(partner)
-    except (msgspec.DecodeError, ValueError, AttributeError, RecursionError):
-        return "unreadable", "", None
 
 
 def preview_table(path: str, mapping: Mapping, *, limit: int = 10) -> Preview:

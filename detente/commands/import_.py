@@ -95,6 +95,7 @@ def _preview(
                 "events": found.events,
                 "first": [_readable(record.value) for record in found.first],
                 "unmapped": found.unmapped,
+                "unknown_fields": found.unknown_fields,
                 "unknown_partners": strangers,
                 "rejected": found.rejected_count,
                 "first_rejected": [
@@ -131,9 +132,18 @@ def _preview(
         )
     if found.rejected:
         say()
-        say(f"{found.rejected_count} could not become events; the first:")
+        say(f"{found.rejected_count} would not be taken; the first:")
         for rejected in found.rejected:
             say(f"  {shown(rejected.position)}: {shown(rejected.reason)}")
+    if found.unknown_fields:
+        say()
+        rows = list(found.unknown_fields.items())
+        print_table(
+            ["field", "events"],
+            rows[:_LISTED],
+            title=f"Fields that nobody knows, to be ignored{_more(rows)}",
+            numbers=["events"],
+        )
     if found.repeated_ids:
         say()
         ids = ", ".join(map(shown, found.repeated_ids))
@@ -186,7 +196,7 @@ def _take(
         try:
             for batch in _batches(records):
                 outcomes = take(batch)
-                tally.count(outcomes)
+                tally.count(batch, outcomes)
                 for record, outcome in zip(batch, outcomes, strict=True):
                     match outcome:
                         case out.Conflict():

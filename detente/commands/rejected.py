@@ -136,7 +136,7 @@ def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json
             (
                 row.id,
                 f"{row.entry.input}, {row.entry.position}",
-                ago(row.entry.recorded_at, desk.now),
+                ago(row.entry.recorded_at, desk.now) if row.entry.recorded_at else None,
                 row.entry.kind if row.state is RejectedState.KEPT else "driven again",
                 _short(row.entry.reason),
             )
@@ -189,7 +189,8 @@ def _show(desk: Desk, row: RejectedRow, *, as_json: bool) -> None:
     zone = desk.knowledge.policy.default_calendar.zone
     say(f"{row.id}: {shown(entry.input)}, {shown(entry.position)}")
     say(f"{entry.kind}: {shown(entry.reason)}")
-    say(f"taken in {local_text(entry.recorded_at, zone)}")
+    if entry.recorded_at:  # a replay gives no time to what bears none
+        say(f"taken in {local_text(entry.recorded_at, zone)}")
     if entry.subject:
         say(f"about {shown(entry.subject)}")
     if row.retried_at is not None:

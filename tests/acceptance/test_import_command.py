@@ -121,6 +121,14 @@ def test_history_is_taken_without_telling_and_shows_what_stands_open(import_: Im
     assert "3 cases stand open. Nobody was told of them." in again.output
 
 
+def test_history_tells_of_its_own_rejected_rows_and_when_they_came(import_: Import) -> None:
+    import_("orders.csv", "--map", "map.yaml", "--history")
+    found = document(import_("orders.csv", "--map", "map.yaml", "--history", "--json"), code=1)
+    assert [row["position"] for row in found["first_rejected"]] == ["row 4"]
+    listed = CliRunner().invoke(cli, ["rejected"])
+    assert listed.output.count("just now") == 2, listed.output
+
+
 def test_history_is_not_taken_while_a_service_runs(import_: Import) -> None:
     with Lock(DB, "detente serve").acquire(0):
         result = import_("orders.csv", "--map", "map.yaml", "--history")
@@ -140,6 +148,21 @@ def test_events_come_from_standard_input(import_: Import) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "1 read: 1 taken, 0 duplicates, 0 rejected\n"
+
+
+def test_a_preview_says_what_would_be_rejected(import_: Import, tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text(TABLE.replace("05.10.2025,\n", ",\n", 1))
+    (tmp_path / "events.jsonl").write_text('garbage\n{"type": "order.lost", "id": "1"}\n')
+    found = document(import_("orders.csv", "--map", "map.yaml", "--preview", "--json"))
+    assert found["rejected"] == 2
+    rejected = {row["position"]: row["reason"] for row in found["first_rejected"]}
+    assert rejected["row 2"] == "data.promised_at: required, but missing"
+    assert found["events"] == {"order.placed": 2, "order.impacted": 2}
+    said = import_("events.jsonl", "--preview").output
+    assert "2 would not be taken; the first:" in said
+    assert "line 1: not valid JSON" in said
+    assert "line 2: type: 'order.lost' is not an event type" in said
+    assert "No events." in said
 
 
 def test_a_damaged_file_is_taken_up_to_the_damage(import_: Import, tmp_path: Path) -> None:

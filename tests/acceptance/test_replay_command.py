@@ -104,6 +104,16 @@ def test_deadlines_fire_between_events_and_later_truth_retracts(
     assert found["first_rejected"][0]["position"] == "line 3"
 
 
+def test_what_bears_no_time_is_listed_without_one(replay: Replay, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f"nonsense\n{PLACED}\n")
+    replay("a.jsonl", "--db", "sqlite:///kept.db")
+    for arguments in ([], ["--show", "1"]):
+        said = CliRunner().invoke(cli, ["rejected", "--db", "sqlite:///kept.db", *arguments])
+        assert "line 1" in said.output
+        assert " ago" not in said.output
+        assert "1970" not in said.output
+
+
 def test_the_clock_stops_at_the_last_event_or_at_until(replay: Replay, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(PLACED)
     assert cases(replay("a.jsonl", "--json"))["open"] == 0

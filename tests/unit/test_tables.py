@@ -490,15 +490,23 @@ def test_a_preview_shows_ids_that_several_events_have(written: Written) -> None:
 
 
 def test_a_preview_takes_any_records() -> None:
+    held = (
+        b'{"specversion":"1.0","id":"1","source":"/crm","type":"touchpoint.held",'
+        b'"time":"2026-11-01T10:00:00Z","data":{"partner_id":"acme","kind":"call","colour":"red"}}'
+    )
     records: list[Record] = [
         RawRecord("f", "line 1", b"{"),
         RawRecord("f", "line 2", b"[]"),
         RawRecord("f", "line 3", b'{"type":"x","id":"1","data":[]}'),
         *[RejectedRecord("f", f"line {n}", b"", "why") for n in range(4, 30)],
+        RawRecord("f", "line 30", held),
     ]
     shown = preview(records, limit=3)
-    assert shown.events == {"unreadable": 2, "x": 1}
-    assert (len(shown.rejected), shown.rejected_count) == (3, 26)
+    assert shown.events == {"touchpoint.held": 1}
+    assert shown.unknown_fields == {"touchpoint.held.colour": 1}
+    assert [record.position for record in shown.rejected] == ["line 1", "line 2", "line 3"]
+    assert "'x' is not an event type" in shown.rejected[2].reason
+    assert shown.rejected_count == 29
 
 
 # --- workbooks --------------------------------------------------------------------------------
