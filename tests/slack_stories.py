@@ -6,15 +6,20 @@ of ours works behind it, on a clock that only the story moves.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from click.testing import CliRunner, Result
+
+from detente.cli import cli
 from rules.decision import CaseRow, State, StepKind, StepRow
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
-from streams.store import OutboxStatus, Store, Transaction
+from streams.store import DeliveryStatus, OutboxStatus, Store, Transaction
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, placed, short
-from tests.fakes.slack import Message, SlackServer
+from tests.fakes.slack import Fault, Message, SlackServer
+from tests.fakes.slack.workspace import Bucket
 
 POLICY = """
 partner_tiers: [standard]
@@ -53,6 +58,29 @@ roles:
 partners:
   acme: {tier: standard, name: Acme Foods}
 """
+#: The highest tier reads the channel that the storm is in; another partner has its own.
+STORM_POLICY = POLICY.replace(
+    "rules:\n", 'rules:\n  - {name: severe, when: {impact: "> 50%"}, open_at: executive}\n'
+)
+STORM_DIRECTORY = """
+people:
+  anna: {name: Anna Lindner, bundle: false, routes: [{kind: terminal}]}
+  claire:
+    name: Claire Dubois
+    bundle: false
+    routes: [{kind: slack, channel: C0MANAGE}, {kind: slack, user: U0CLAIRE}]
+  david: {name: David Okafor, bundle: false, routes: [{kind: slack, channel: C0MANAGE}]}
+  mia: {name: Mia Novak, bundle: false, routes: [{kind: slack, channel: C0FRONT}]}
+  desk: {name: Desk, routes: [{kind: terminal}]}
+roles:
+  account_manager: anna
+  partnership_manager: claire
+  executive_sponsor: david
+  operations: desk
+partners:
+  acme: {tier: standard, name: Acme Foods}
+  best: {tier: standard, name: Best Bakers, roles: {partnership_manager: mia}}
+"""
 ACK, ALL = "detente_acknowledge", "detente_acknowledge_all"
 
 
@@ -62,8 +90,8 @@ class Office:
     sockets = 1
     """How many of ours listen to Slack."""
 
-    def __init__(self, slack: SlackServer, clock: Clock, store: Store) -> None:
-        self.slack, self.clock, self.store = slack, clock, store
+    def __init__(self, slack: SlackServer, clock: Clock, store: Store, db: str) -> None:
+        self.slack, self.clock, self.store, self.db = slack, clock, store, db
 
     # -- what works behind it ------------------------------------------------------------------
 
@@ -116,6 +144,11 @@ class Office:
         payload = self.slack.submission(self.slack.views[-1], user, state_of(values))
         return await self.slack.deliver("interactive", payload)
 
+    async def command(self, *arguments: str) -> Result:
+        """Somebody at the machine runs a command."""
+        done = [*arguments, "--db", self.db]
+        return await asyncio.to_thread(CliRunner().invoke, cli, done, obj=self.clock)
+
     async def slash(self, text: str, user: str = "U0CLAIRE") -> str:
         """Write `/detente TEXT`; returns the answer."""
         before = len(self.said)
@@ -143,12 +176,24 @@ class Office:
         self.advance(2 * SECOND)  # what keeps Slack's pace goes on
         await self.slack.until(holds, WAIT)
 
-    async def all_told(self) -> None:
-        """Wait until nothing is left to be told."""
+    async def meanwhile(self, holds: Callable[[], object]) -> None:
+        """Wait until something is decided or told, all at one instant."""
         async with asyncio.timeout(WAIT):
-            while self.look(Transaction.count_outbox).get(OutboxStatus.QUEUED):
-                self.advance(SECOND)
+            while not holds():
+                self.wake()
                 await self.turn()
+
+    async def all_told(self, step: int = SECOND) -> None:
+        """Move the clock step by step until nothing is left to be told."""
+        async with asyncio.timeout(4 * WAIT):
+            while self.look(Transaction.count_outbox).get(OutboxStatus.QUEUED):
+                calls = len(self.slack.calls)
+                self.advance(step)
+                with suppress(TimeoutError):
+                    await self.slack.until(partial(self._is_called_again, calls), 0.2)
+
+    def _is_called_again(self, calls: int) -> bool:
+        return len(self.slack.calls) > calls
 
     def look(self, question: Callable[[Transaction], Any]) -> Any:
         with self.store.reading() as tx:
@@ -303,3 +348,125 @@ async def an_acknowledgement_races_an_escalation_and_one_of_them_wins(
     )  # fmt: skip
     assert len(office.slack.messages(direct)) == escalations
     assert len(office.slack.roots("C0MANAGE")) == 1
+
+
+async def a_storm_loses_nothing_and_holds_up_no_other_channel(office: Office, cases: int) -> None:
+    """More than one message a second for one channel; the highest tier reads it as well."""
+    slack, names = office.slack, [f"PO-{n}" for n in range(cases)]
+    # Others post there with the same app, so that keeping Slack's pace is not enough.
+    slack._buckets["chat.postMessage", "C0MANAGE"] = Bucket(slack.clock, 0.6, 1)
+
+    async def conflicts(*events: dict[str, Any]) -> None:
+        known = len(office.look(lambda tx: tx.list_cases()))
+        await office.take(*events)
+        wanted = known + len(events) // 2
+        await office.meanwhile(lambda: len(office.look(lambda tx: tx.list_cases())) == wanted)
+
+    def told() -> list[str]:
+        """The orders, as their alerts reached Slack."""
+        posts = slack.made("chat.postMessage")
+        return [_order_of(c.arguments["text"]) for c in posts if "thread_ts" not in c.arguments]
+
+    await conflicts(
+        *(placed(name, Instant(MONDAY + DAY)) for name in names), *map(short, names)
+    )  # fmt: skip
+    before = len(told())
+    assert before < cases / 4, "there is a queue"
+    await conflicts(
+        placed("TOP-1", Instant(MONDAY + DAY)), short("TOP-1", quantity=80),
+        placed("ELSEWHERE", Instant(MONDAY + DAY), "best"), short("ELSEWHERE", 8, "best"),
+    )  # fmt: skip
+    for order_id in ("TOP-1", "ELSEWHERE"):
+        await office.until(lambda order_id=order_id: order_id in told())  # type: ignore[misc]
+        assert told().index(order_id) < before + 8, "a few turns of the queue at most"
+    # What is done about the first while the others wait is told after their alerts.
+    early = [m for m in slack.roots("C0MANAGE") if _order_of(m.text) in names][:2]
+    for n, message in enumerate(early):
+        await office.click(message, ACK)
+        assert (await office.answer(n)).endswith("it is yours.")
+    await office.all_told()
+    alerts = [_order_of(message.text) for message in slack.roots("C0MANAGE")]
+    assert sorted(alerts) == sorted([*names, "TOP-1"])
+    assert all(message.text.startswith("🙋 Acknowledged") for message in early)
+    alerts.remove("TOP-1")
+    # Each relay keeps the order for itself; of several, none leaves one far behind.
+    most = 0 if office.sockets == 1 else cases // 3
+    assert max(abs(n - names.index(name)) for n, name in enumerate(alerts)) <= most
+    assert len(slack.refused("ratelimited")) > 10
+    rows = office.look(lambda tx: tx.deliveries_about([c.case_id for c in tx.list_cases()], []))
+    # Being asked to wait uses up no attempt and leaves no mark on the record.
+    assert DeliveryStatus.FAILED not in {row.status for row in rows}
+
+
+def _order_of(text: str) -> str:
+    """The order that a message is about."""
+    return text.partition("order ")[2].partition(":")[0]
+
+
+async def trouble_at_random_leaves_each_alert_exactly_once(office: Office) -> None:
+    """Half an answer, none, or none in time; `slack_notifier.TIMEOUT` has to be short."""
+    slack, names = office.slack, [f"PO-{n}" for n in range(12)]
+    shares = {Fault.ANSWER_STALLS: 0.03} | dict.fromkeys(
+        [Fault.SERVER_ERROR, Fault.SERVER_ERROR_AFTER, Fault.CONNECTION_LOST, Fault.ANSWER_LOST,
+         Fault.FATAL], 0.05)  # fmt: skip
+    slack.chaos(shares, ["chat.postMessage", "chat.update", "conversations.history"])
+    for name in names:
+        await office.take(placed(name, Instant(MONDAY + DAY)), short(name))
+    await office.meanwhile(lambda: len(office.look(lambda tx: tx.list_cases())) == len(names))
+    await office.all_told(5 * SECOND)
+    alerts = slack.roots("C0MANAGE")
+    assert sorted(_order_of(message.text) for message in alerts) == sorted(names)
+    for message in alerts:
+        await office.click(message, ACK)
+    await office.meanwhile(lambda: len(office.said) == len(names))
+    await office.all_told(5 * SECOND)
+    assert len([call for call in slack.calls if call.error]) > 5, "there was trouble"
+    assert slack.roots("C0MANAGE") == alerts
+    assert all(m.text.startswith("🙋 Acknowledged") for m in alerts)
+    assert office.look(Transaction.count_outbox).keys() <= {
+        OutboxStatus.SENT, OutboxStatus.DROPPED
+    }  # fmt: skip
+
+
+async def connections_that_end_are_opened_again(office: Office, *, abruptly: bool) -> None:
+    messages = await office.conflict("PO-1", "PO-2")
+    slack = office.slack
+    opened = len(slack.made("apps.connections.open"))
+    await slack.disconnect(abruptly=abruptly)
+    async with asyncio.timeout(WAIT):
+        await slack.until(
+            lambda: len(slack.made("apps.connections.open")) >= opened + office.sockets, WAIT
+        )
+        await slack.connected(office.sockets)
+    for socket in range(office.sockets):
+        await slack.deliver(
+            "interactive", slack.click(messages[socket], ACK, "U0CLAIRE"), socket=socket
+        )
+        assert (await office.answer(socket)).endswith("it is yours.")
+
+
+async def a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office: Office) -> None:
+    [message] = await office.conflict("PO-1")
+    await office.click(message, "detente_comment", "U0MIA")
+    prompt = await office.answer()
+    assert "not linked" in prompt
+    assert office.slack.views == []
+    code = prompt.split("`")[1]
+    wrong = await office.command("slack", "link", code, "--person", "mai")
+    assert wrong.exit_code == 1
+    assert "Did you mean" in wrong.output or "mai" in wrong.output
+    done = await office.command("slack", "link", code, "--person", "mia")
+    assert "Mia Novak" in done.output, done.output
+    again = await office.command("slack", "link", code, "--person", "claire")
+    assert (again.exit_code, "used before" in again.output) == (1, True)
+    await office.fill("detente_comment", message, "U0MIA", note="hello")
+    assert "comment by mia" in await office.answer(1)
+    # The same member id in another workspace is somebody else.
+    await office.click(message, ACK, "U0MIA", team="T0OTHER")
+    assert "not linked" in await office.answer(2)
+    await office.click(message, ACK, "U0CLAIRE", team="T0OTHER")
+    assert "not linked" in await office.answer(3)
+    assert office.case().state is State.OPEN
+    out = await office.command("slack", "unlink", "T0FAKE", "U0MIA")
+    assert out.exit_code == 0
+    assert "not linked" in await office.slash("mine", "U0MIA")

@@ -112,19 +112,22 @@ def event(event_id: str, type_: str, time: Instant = MONDAY, **data: Any) -> dic
     return envelope | {"time": iso(time), "data": {"partner_id": "acme"} | data}
 
 
-def placed(order_id: str = "PO-1", promised: Instant = MONDAY) -> dict[str, Any]:
+def placed(
+    order_id: str = "PO-1", promised: Instant = MONDAY, partner_id: str = "acme"
+) -> dict[str, Any]:
     lines = [{"sku": "coffee", "quantity": 100}]
     return event(
-        f"placed-{order_id}", "order.placed", order_id=order_id,
+        f"placed-{order_id}", "order.placed", partner_id=partner_id, order_id=order_id,
         promised_at=iso(promised), lines=lines,
     )  # fmt: skip
 
 
-def short(order_id: str = "PO-1") -> dict[str, Any]:
-    lines = [{"sku": "coffee", "quantity": 8}]
+def short(order_id: str = "PO-1", quantity: int = 8, partner_id: str = "acme") -> dict[str, Any]:
+    lines = [{"sku": "coffee", "quantity": quantity}]
     return event(
-        f"short-{order_id}", "order.impacted", order_id=order_id, kind="short", lines=lines
-    )
+        f"short-{order_id}", "order.impacted", partner_id=partner_id, order_id=order_id,
+        kind="short", lines=lines,
+    )  # fmt: skip
 
 
 @asynccontextmanager

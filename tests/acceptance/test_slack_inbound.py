@@ -21,6 +21,7 @@ from detente.embedded import open_embedded
 from detente.occupancy import Lock
 from detente.service import Service
 from detente.settings import Settings
+from notifiers.slack import notifier as slack_notifier
 from rules.decision import State, StepKind
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
 from streams.store import Store, Transaction
@@ -29,14 +30,24 @@ from tests import slack_stories
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, Terminal, placed, post, short
 from tests.fakes.slack import Message, SlackServer, validate_blocks, validate_view
 from tests.sample_reports import digest as sample_digest
-from tests.slack_stories import ACK, ALL, DIRECTORY, POLICY, Office, Race, state_of
+from tests.slack_stories import (
+    ACK,
+    ALL,
+    DIRECTORY,
+    POLICY,
+    STORM_DIRECTORY,
+    STORM_POLICY,
+    Office,
+    Race,
+    state_of,
+)
 
 
 class ServiceOffice(Office):
     """A running service and the Slack that its people use."""
 
     def __init__(self, service: Service, slack: SlackServer, clock: Clock, store: Store) -> None:
-        super().__init__(slack, clock, store)
+        super().__init__(slack, clock, store, service._url)
         self.service = service
         self.session = aiohttp.ClientSession()
 
@@ -61,9 +72,15 @@ class ServiceOffice(Office):
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, socket: bool = True, directory: str = DIRECTORY,
-                 **more: str) -> AsyncIterator[ServiceOffice]:  # fmt: skip
-    (folder / "policy.yaml").write_text(POLICY)
+async def opened(
+    folder: Path,
+    *,
+    socket: bool = True,
+    policy: str = POLICY,
+    directory: str = DIRECTORY,
+    **more: str,
+) -> AsyncIterator[ServiceOffice]:
+    (folder / "policy.yaml").write_text(policy)
     (folder / "directory.yaml").write_text(directory)
     settings = Settings(f"sqlite:///{folder / 'detente.db'}", "127.0.0.1", 0,
                         folder / "policy.yaml", folder / "directory.yaml")  # fmt: skip
@@ -264,41 +281,28 @@ async def test_a_bundle_is_acknowledged_as_a_whole_and_counted_as_such(tmp_path:
         assert bundle.shown.count("Acknowledged, Claire Dubois") == len(listed)
 
 
+# --- when Slack limits, or fails ------------------------------------------------------------------
+
+
+async def test_a_storm_loses_nothing_and_holds_up_no_other_channel(tmp_path: Path) -> None:
+    async with opened(tmp_path, policy=STORM_POLICY, directory=STORM_DIRECTORY) as office:
+        await slack_stories.a_storm_loses_nothing_and_holds_up_no_other_channel(office, 60)
+
+
+async def test_trouble_at_random_leaves_each_alert_exactly_once(
+    office: ServiceOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_notifier, "TIMEOUT", 0.3)
+    await slack_stories.trouble_at_random_leaves_each_alert_exactly_once(office)
+
+
 # --- who is who -----------------------------------------------------------------------------------
 
 
 async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
-    office: ServiceOffice, tmp_path: Path
+    office: ServiceOffice,
 ) -> None:
-    [message] = await office.conflict("PO-1")
-    await office.click(message, "detente_comment", "U0MIA")
-    prompt = await office.answer()
-    assert "not linked" in prompt
-    assert office.slack.views == []
-    code = prompt.split("`")[1]
-    run = ["slack", "link", code, "--db", str(office.service._url)]
-    runner = CliRunner()
-    wrong = await asyncio.to_thread(runner.invoke, cli, [*run, "--person", "mai"])
-    assert wrong.exit_code == 1
-    assert "Did you mean" in wrong.output or "mai" in wrong.output
-    done = await asyncio.to_thread(runner.invoke, cli, [*run, "--person", "mia"], obj=office.clock)
-    assert "Mia Novak" in done.output, done.output
-    again = await asyncio.to_thread(
-        runner.invoke, cli, [*run, "--person", "claire"], obj=office.clock
-    )
-    assert (again.exit_code, "used before" in again.output) == (1, True)
-    await office.fill("detente_comment", message, "U0MIA", note="hello")
-    assert "comment by mia" in await office.answer(1)
-    # The same member id in another workspace is somebody else.
-    await office.click(message, ACK, "U0MIA", team="T0OTHER")
-    assert "not linked" in await office.answer(2)
-    await office.click(message, ACK, "U0CLAIRE", team="T0OTHER")
-    assert "not linked" in await office.answer(3)
-    assert office.case().state is State.OPEN
-    out = await asyncio.to_thread(runner.invoke, cli, [
-        "slack", "unlink", "T0FAKE", "U0MIA", "--db", str(office.service._url)])  # fmt: skip
-    assert out.exit_code == 0
-    assert "not linked" in await office.slash("mine", "U0MIA")
+    await slack_stories.a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office)
 
 
 async def test_an_old_code_and_whoever_has_left_are_turned_away(office: ServiceOffice) -> None:
@@ -367,18 +371,7 @@ async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: Ser
 async def test_a_connection_that_ends_is_opened_again(
     office: ServiceOffice, abruptly: bool
 ) -> None:
-    [message] = await office.conflict("PO-1")
-    opened = len(office.slack.made("apps.connections.open"))
-    await office.slack.disconnect(abruptly=abruptly)
-    async with asyncio.timeout(WAIT):
-        await office.slack.until(
-            lambda: (
-                len(office.slack.made("apps.connections.open")) > opened
-                and len(office.slack._sockets) > opened
-            )
-        )
-    await office.click(message, ACK)
-    assert (await office.answer()).endswith("it is yours.")
+    await slack_stories.connections_that_end_are_opened_again(office, abruptly=abruptly)
 
 
 async def test_slack_is_acknowledged_while_the_writer_is_busy(office: ServiceOffice) -> None:

@@ -7,7 +7,8 @@ two relays.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ import msgspec
 import pytest
 
 from detente.relay_process import RelayProcess
+from notifiers.slack import notifier as slack_notifier
 from rules.decision import State
 from schemas.time import SECOND
 from streams.store import Store
@@ -26,7 +28,15 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.test_relay import relaying, settings_of
 from tests.fakes.slack import SlackServer
 from tests.rigs.kafka import KafkaServer
-from tests.slack_stories import ACK, DIRECTORY, POLICY, Office, Race
+from tests.slack_stories import (
+    ACK,
+    DIRECTORY,
+    POLICY,
+    STORM_DIRECTORY,
+    STORM_POLICY,
+    Office,
+    Race,
+)
 
 
 class ClusterOffice(Office):
@@ -42,7 +52,7 @@ class ClusterOffice(Office):
         clock: Clock,
         store: Store,
     ) -> None:
-        super().__init__(slack, clock, store)
+        super().__init__(slack, clock, store, cluster.db)
         self.cluster, self.relays = cluster, relays
 
     async def take(self, *events: dict[str, Any]) -> None:
@@ -67,17 +77,35 @@ class ClusterOffice(Office):
                     await self.slack.until(holds, 0.2)
 
 
+Build = Callable[..., AbstractAsyncContextManager[ClusterOffice]]
+
+
 @pytest.fixture
-async def office(
-    kafka: KafkaServer, postgres_url: str, tmp_path: Path
+def opened(kafka: KafkaServer, postgres_url: str, tmp_path: Path) -> Build:
+    """Opens an office with nothing to do yet, with a policy and a directory."""
+    return partial(_opened, kafka, postgres_url, tmp_path)
+
+
+@pytest.fixture
+async def office(opened: Build) -> AsyncIterator[ClusterOffice]:
+    async with opened() as found:
+        yield found
+
+
+@asynccontextmanager
+async def _opened(
+    kafka: KafkaServer,
+    postgres_url: str,
+    folder: Path,
+    policy: str = POLICY,
+    directory: str = DIRECTORY,
 ) -> AsyncIterator[ClusterOffice]:
-    """An office with nothing to do yet."""
-    cluster = await Cluster.make(kafka.brokers, postgres_url, tmp_path, partitions=1)
-    settings, clock = settings_of(cluster, POLICY, DIRECTORY), Clock()
+    cluster = await Cluster.make(kafka.brokers, postgres_url, folder, partitions=1)
+    settings, clock = settings_of(cluster, policy, directory), Clock()
     async with SlackServer(lambda: clock() / SECOND) as slack:
         for channel in ("C0MANAGE", "C0FRONT"):
             slack.channel(channel)
-        for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID"):
+        for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID", "U0MIA"):
             slack.user(user)
         environment = {
             "SLACK_BOT_TOKEN": slack.bot_token,
@@ -147,3 +175,25 @@ async def test_an_acknowledgement_races_an_escalation_and_one_of_them_wins(
     office: ClusterOffice, first: Race
 ) -> None:
     await slack_stories.an_acknowledgement_races_an_escalation_and_one_of_them_wins(office, first)
+
+
+async def test_a_storm_loses_nothing_and_holds_up_no_other_channel(opened: Build) -> None:
+    async with opened(STORM_POLICY, STORM_DIRECTORY) as office:
+        await slack_stories.a_storm_loses_nothing_and_holds_up_no_other_channel(office, 40)
+
+
+async def test_trouble_at_random_leaves_each_alert_exactly_once(
+    office: ClusterOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_notifier, "TIMEOUT", 0.3)
+    await slack_stories.trouble_at_random_leaves_each_alert_exactly_once(office)
+
+
+async def test_connections_that_end_are_opened_again(office: ClusterOffice) -> None:
+    await slack_stories.connections_that_end_are_opened_again(office, abruptly=True)
+
+
+async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
+    office: ClusterOffice,
+) -> None:
+    await slack_stories.a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office)
