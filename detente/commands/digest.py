@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -21,17 +23,22 @@ from detente.output import (
 )
 from detente.report_formats import Format, rendered
 from detente.settings import db_option
+from rules.deadlines import in_words
 from rules.digest.digest import Digest
 from rules.digest.period import Days, read_period, week_at
+from rules.report_parts import many
 from schemas.documents import closest
 from schemas.report import Report
-from schemas.time import Instant
+from schemas.time import SECOND, Instant, local_text, to_instant
 from streams.digests import Digests, PeriodError
 
-#: Columns of rows that are shown first, where they have them; the rest stands in `--json`.
-_FIRST = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked",
-          "at", "acknowledged", "stopped", "late_seconds", "counted_seconds", "role", "holder",
-          "excused_by", "actor", "summary", "question")  # fmt: skip
+#: Columns of rows that people are shown, where they have them; the rest stands in `--json`.
+_SHOWN = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked",
+          "at", "from", "until", "acknowledged", "stopped", "late_seconds", "counted_seconds",
+          "not_counted_seconds", "role", "holder", "excused_by", "actor", "reason", "summary",
+          "question", "waits_seconds")  # fmt: skip
+_MOMENTS = frozenset({"due", "asked", "at", "from", "until", "acknowledged", "stopped"})
+_SECONDS = "_seconds"
 #: Names of figures that a message lists.
 _NAMED = 12
 
@@ -184,10 +191,22 @@ def _explain(
         return
     say(f"{figure.label}: {figure.shown}")
     say(figure.definition)
-    heads = [head for head in _FIRST if any(row.get(head) not in (None, "") for row in rows)]
-    print_table(heads, [[row.get(head) for head in heads] for row in rows], empty="No row.")
+    zone = ZoneInfo(report.period.timezone)
+    names = [name for name in _SHOWN if any(row.get(name) not in (None, "", 0) for row in rows)]
+    heads = [name.removesuffix(_SECONDS).replace("_", " ") for name in names]
+    cells = [[_cell(name, row.get(name), zone) for name in names] for row in rows]
+    print_table(heads, cells, empty="No row.")
     issue = f"issue {report.issue}" if report.issue else "a draft"
-    say(f"{len(rows):,} rows, of {issue}.")
+    say(f"{many(len(rows), 'row')}, of {issue}.")
+
+
+def _cell(name: str, value: Any, zone: ZoneInfo) -> object:
+    """A part of a row for people: instants in the zone of the report, lengths in words."""
+    if value is not None and name in _MOMENTS:
+        return local_text(to_instant(datetime.fromisoformat(value)), zone)
+    if name.endswith(_SECONDS):
+        return in_words(value * SECOND) if value else ""
+    return value
 
 
 def _write(text: str, output: str | None) -> None:

@@ -41,7 +41,8 @@ def _row(m: Material, row: Instance) -> tuple[Cell, ...]:
     whose = words(row.role)
     if m.names.name_people and row.holder != row.role:
         whose = f"{m.names.person(row.holder)} ({whose})"
-    remarks = [f"open when the {'week' if m.period.is_week else 'period'} ended"] * open_still
+    ended = f"open when the {'week' if m.period.is_week else 'period'} ended"
+    remarks = [ended if m.as_of >= m.period.end else "still open"] * open_still
     if row.asked_again:
         remarks.append("partner asked again")
     if row.retroactive:

@@ -186,6 +186,12 @@ def figure(report: Report, name: str) -> tuple[str, int | None]:
     return found.shown, found.n
 
 
+def rows_of(report: Report, section: str) -> list[list[str]]:
+    """The first table of a section."""
+    found = next(each for each in report.sections if each.id == section)
+    return [[cell.text for cell in row] for row in found.tables[0].rows]
+
+
 # --- what it says ---------------------------------------------------------------------------------
 
 
@@ -221,6 +227,32 @@ def test_every_figure_has_the_rows_that_it_counts(office: Office) -> None:
         rows = digests.explain(week, office.now, draft, each.id).of(each.id)
         names = [row["case" if each.counts == "cases" else "name"] for row in rows]
         assert len(set(names)) == each.n, each.id
+
+
+def test_rows_are_shown_to_people_in_the_zone_of_the_report(office: Office) -> None:
+    week_45(office)
+    office.say("ticket.status", ticket_id="T-1", status="waiting_on_partner", actor="anna")
+    lines = office.ok("--week", "2026-W45", "--explain", "breaches/all").splitlines()
+    late = next(line for line in lines if "T-2" in line)
+    assert "2026-11-03 11:00 CET  " in late
+    assert "  1 h 30 min  " in late
+    assert lines[-1] == "5 rows, of a draft."
+    pause = office.ok("--week", "2026-W46", "--explain", "pauses/anna").splitlines()
+    assert "2026-11-09 06:00 CET" in pause[3]
+    assert pause[-1] == "1 row, of a draft."
+
+
+def test_a_breach_is_still_open_while_the_week_runs(office: Office) -> None:
+    week_45(office)
+
+    def remarks() -> set[str]:
+        rows = rows_of(office.report("--week", "2026-W45"), "breaches")
+        return {row[-1] for row in rows}
+
+    office.now = berlin("2026-11-08T12:00:00")
+    assert remarks() == {"", "still open"}
+    office.now = berlin("2026-11-09T06:00:00")
+    assert remarks() == {"", "open when the week ended"}
 
 
 def test_a_figure_that_is_not_there_names_near_ones(office: Office) -> None:
@@ -551,8 +583,8 @@ def test_a_pause_counts_in_each_week_that_it_touches_and_its_time_where_it_ends(
     office.at("2026-11-23T06:00:00")
 
     def by_anna(week: str) -> list[str]:
-        section = next(s for s in office.report("--week", week).sections if s.id == "interventions")
-        return [cell.text for row in section.tables[0].rows for cell in row[1:3]]
+        rows = rows_of(office.report("--week", week), "interventions")
+        return [text for row in rows for text in row[1:3]]
 
     assert by_anna("2026-W45") == ["1", "0.0 h"]
     assert by_anna("2026-W46") == ["1", "122.0 h"]  # from Thursday 9:00 to Tuesday 11:00
