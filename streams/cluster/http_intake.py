@@ -7,20 +7,14 @@ by everybody when the request is answered.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
 from rules.subjects import is_command
 from schemas.events import Event, Malformed, UnknownType, parse_event
-from streams.cluster.announcer import end_producer
-from streams.cluster.clients import producer_arguments
-from streams.cluster.reaching import reach
-from streams.cluster.settings import ClusterSettingsError, KafkaSettings
+from streams.cluster.sending import Outgoing, Sender
+from streams.cluster.settings import KafkaSettings
 from streams.metrics import Metrics
 from streams.outcome import Accepted, Outcome
 from streams.records import RawRecord
@@ -35,8 +29,6 @@ _MOST_WAITING = 50_000
 #: Reading more than so many would keep others waiting.
 _MANY = 100
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
-
-_log = logging.getLogger(__name__)
 
 
 class BrokerAwayError(UnavailableError):
@@ -56,8 +48,7 @@ class HalfTakenError(UnavailableError):
 class _Sorted:
     """The records of a request, by where they go."""
 
-    to_kafka: list[tuple[str, bytes | None, bytes]]
-    """Topic, key and value."""
+    to_kafka: list[Outgoing]
     at_once: list[tuple[int, RawRecord]]
     """With their place in the request."""
 
@@ -69,10 +60,8 @@ class KafkaTaker:
         self._kafka = kafka
         self._metrics = metrics
         self._writer = writer
-        self._producer: AIOKafkaProducer | None = None
-        self._connecting = asyncio.Lock()
+        self._sender = Sender(kafka, BrokerAwayError.what, _WITHIN, _LINGER_MS)
         self._waiting = 0
-        self._kafka_trouble: str | None = None
         self.sources: set[str] = set()
         """Those of which anything went to Kafka."""
 
@@ -84,29 +73,20 @@ class KafkaTaker:
     @property
     def where(self) -> str:
         """What `trouble` is with."""
-        return "Kafka" if self._kafka_trouble else self._writer.where
+        return "Kafka" if self._sender.trouble else self._writer.where
 
     @property
     def trouble(self) -> str | None:
         """Why the last submission could not be taken, or None if it could."""
-        return self._kafka_trouble or self._writer.trouble
+        return self._sender.trouble or self._writer.trouble
 
     async def connect(self) -> None:
         """Try whether the brokers can be reached; `trouble` says what came of it."""
-        try:
-            async with asyncio.timeout(_WITHIN):
-                producer = await self._connected()
-                await producer.partitions_for(self._kafka.orders_topic)
-        except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
-            await self._failed(error)
-        else:
-            self._kafka_trouble = None
+        await self._sender.look(self._kafka.orders_topic)
 
     async def stop(self) -> None:
         """Disconnect, once what is being sent has been."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await end_producer(producer)
+        await self._sender.stop()
 
     async def submit(self, records: Sequence[RawRecord]) -> list[Outcome]:
         """Take the records of one request. Raises NotTakenError."""
@@ -137,7 +117,7 @@ class KafkaTaker:
             else:
                 self.sources.add(event.source)
                 topic = self._kafka.topic_of(event.type)
-                found.to_kafka.append((topic, _key(event), record.value))
+                found.to_kafka.append(Outgoing(topic, _key(event), record.value, _HEADERS))
         return found
 
     async def _decide(self, found: _Sorted) -> list[Outcome]:
@@ -146,42 +126,11 @@ class KafkaTaker:
         except UnavailableError as error:
             raise (HalfTakenError(str(error)) if found.to_kafka else error) from None
 
-    async def _send(self, records: list[tuple[str, bytes | None, bytes]]) -> None:
+    async def _send(self, records: list[Outgoing]) -> None:
         began = time.perf_counter()
-        try:
-            async with asyncio.timeout(_WITHIN):
-                producer = await self._connected()
-                sent = [
-                    await producer.send(topic, value, key=key, headers=_HEADERS)
-                    for topic, key, value in records
-                ]
-                await asyncio.gather(*sent)
-        except (KafkaError, ClusterSettingsError, TimeoutError, OSError) as error:
-            await self._failed(error)
-            raise BrokerAwayError(BrokerAwayError.what) from error
-        self._kafka_trouble = None
+        if not await self._sender.send(records):
+            raise BrokerAwayError(BrokerAwayError.what)
         self._metrics.batch([Accepted()] * len(records), time.perf_counter() - began)
-
-    async def _connected(self) -> AIOKafkaProducer:
-        async with self._connecting:
-            if self._producer is None:
-                await reach(self._kafka)
-                producer = AIOKafkaProducer(**producer_arguments(self._kafka), linger_ms=_LINGER_MS)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
-
-    async def _failed(self, error: Exception) -> None:
-        why = str(error) or f"no answer within {_WITHIN:g} seconds"
-        if self._kafka_trouble != why:
-            _log.warning("Kafka cannot be written to: %s", why)
-        self._kafka_trouble = why
-        # What it still holds was answered with "send it again": a new one begins without it.
-        await self.stop()
 
 
 def _key(event: Event) -> bytes | None:

@@ -156,6 +156,19 @@ async def test_while_the_broker_is_away_people_are_told_and_decisions_wait(
     assert opened.value == waiting.value
 
 
+async def test_a_relay_that_reaches_no_broker_leaves_announcing_to_the_others(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of(cluster)
+    away = cluster.kafka.model_copy(update={"brokers": "127.0.0.1:1"})
+    async with relaying(cluster, settings, kafka=away), cluster.worker_inside():
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await until(lambda: "Decisions cannot be announced now: " in caplog.text)
+        async with relaying(cluster, settings):
+            [opened] = await records(cluster, cluster.kafka.decisions_topic, 1)
+    assert json.loads(opened.value)["type"] == "detente.case.opened"
+
+
 async def test_it_goes_on_when_the_database_comes_back(
     with_database_to_stop: Cluster, postgres_to_stop: PostgresServer
 ) -> None:
