@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.fields import PRINTABLE
 from schemas.time import FIRST_YEAR, LAST_YEAR
 
 #: The largest event that is read, in bytes. A larger one is a mistake or an attack.
 MAX_EVENT_BYTES = 256 * 1024
+_CURRENCY = r"^[A-Z]{3}$"
 
-Id = Annotated[
-    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["PO-1017"])
-]
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE, examples=["PO-1017"])]
 """A name that another system gave. Printable, so that it can be shown and stored as it is."""
 
 Text = Annotated[str, Field(max_length=4000)]
@@ -45,7 +45,7 @@ MomentOrDay = Annotated[
     ),
 ]
 Quantity = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217, e.g. EUR.")]
+Currency = Annotated[str, Field(pattern=_CURRENCY, description="ISO 4217, e.g. EUR.")]
 
 
 class Data(BaseModel):
@@ -697,16 +697,32 @@ def _path(detail: ErrorDetails) -> str:
     return path
 
 
+_NEEDS = {
+    "timezone_aware": "needs a UTC offset, e.g. 2026-11-01T10:00:00+01:00",
+    "string_type": "needs text in quotes",
+    "decimal_type": "needs a number such as 1250.5",
+    "decimal_parsing": "needs a number such as 1250.5",
+    "datetime_type": "needs text such as 2026-11-01T10:00:00+01:00",
+}
+_NEEDS_PATTERN = {
+    PRINTABLE: "needs text without line breaks or control characters",
+    _CURRENCY: "needs three capital letters such as EUR",
+}
+
+
 def _expectation(detail: ErrorDetails) -> str:
     found = detail.get("input")
     kind = detail["type"]
+    context = detail.get("ctx", {})
     if kind == "missing":
         return "required, but missing"
-    if kind == "timezone_aware":
-        return f"needs a UTC offset, e.g. 2026-11-01T10:00:00+01:00; found {found!r}"
     if kind == "json_invalid":
-        return f"not valid JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
-    message = detail["msg"][:1].lower() + detail["msg"][1:]
+        return f"not valid JSON: {context.get('error', detail['msg'])}"
+    if kind == "too_short":  # pydantic speaks of tuples
+        message = f"needs at least {context['min_length']} item"
+    else:
+        said = detail["msg"][:1].lower() + detail["msg"][1:]
+        message = _NEEDS.get(kind) or _NEEDS_PATTERN.get(context.get("pattern", ""), said)
     shown = repr(found)
     return f"{message}; found {shown if len(shown) <= 80 else shown[:77] + '...'}"
 

@@ -22,11 +22,14 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+#: Text on one line, that can be shown and stored as it is.
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
 Name = Annotated[
     str,
     # YAML reads a bare 4711 as a number; for a name that is what its author meant by it.
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
-    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    Field(min_length=1, max_length=200, pattern=PRINTABLE),
 ]
 
 

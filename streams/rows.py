@@ -175,7 +175,7 @@ def _split(text: io.TextIOWrapper, mapping: Mapping) -> Iterator[Row]:
         if lines.too_long:
             cells, fault = [], f"a line is longer than {MAX_LINE} characters"
         if not whole.isascii() and (found := _stray_byte(whole)):
-            fault = f"byte {found} is not {encoding}; if the file is in another, set encoding"
+            fault = f"byte {found} is not {encoding}; the mapping must name the file's encoding"
         if number <= mapping.header_row:
             width = len(cells)
         elif 0 < len(cells) < width:

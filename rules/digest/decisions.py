@@ -93,7 +93,7 @@ def decision_section(m: Material, sheet: Sheet) -> Section:
         tables=(
             table(
                 "What waits for a decision",
-                columns("what", "partner", "question", "waits since", "about"),
+                columns("what", "partner", "question", "waits for", "about"),
                 [
                     (
                         said(a.what, Tone.WATCH),
