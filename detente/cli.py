@@ -4,6 +4,7 @@ So `detente --help` and the quick commands stay quick, however much the others n
 """
 
 import importlib
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import click
@@ -20,7 +21,7 @@ class _Entry(NamedTuple):
 _SERVICE = {
     "serve": _Entry("serve", "serve", "Start the service: take events, watch deadlines, tell."),
     "worker": _Entry("worker", "worker", "Start a worker of a cluster, which reads Kafka."),
-    "topics": _Entry("topics", "topics", "Make the Kafka topics of a cluster."),
+    "topics": _Entry("topics", "topics", "Make and show the Kafka topics of a cluster."),
     "relay": _Entry("relay", "relay", "Start a relay of a cluster, which tells people."),
     "intake": _Entry("intake", "intake", "Start an intake of a cluster: events by HTTP to Kafka."),
     "replay": _Entry("replay", "replay", "Try a policy on past events. Nobody is told."),
@@ -88,6 +89,16 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f"detente.commands.{entry.module}")
         command: click.Command = getattr(module, entry.attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            for near in get_close_matches(args[0], _ENTRIES, 1):
+                error.message += f" Did you mean {near}?"
+            raise
 
     def format_commands(
         self,

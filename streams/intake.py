@@ -190,7 +190,7 @@ async def start_server(
 ) -> HttpServer:
     """Listen on an address; port 0 finds a free one. `grace` is in seconds, for `stop`.
 
-    Raises OSError if the address cannot be had.
+    Raises OSError if the address cannot be had; what it says names only the reason.
     """
     limits = limits or Limits()
     runner = web.AppRunner(app, shutdown_timeout=grace)
@@ -208,9 +208,10 @@ async def start_server(
         server = await loop.create_server(
             lambda: _Connection(manager, loop=loop, **options), host, port, backlog=512
         )
-    except OSError:
+    except OSError as error:
         await runner.cleanup()
-        raise
+        reason = (error.strerror or str(error)).rpartition(": ")[2]
+        raise OSError(error.errno, reason) from None
     return HttpServer(runner, server)
 
 

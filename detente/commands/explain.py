@@ -1,5 +1,6 @@
 """`detente explain`: why a case stands as it does, or why there is none, and what happens next."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -286,8 +287,9 @@ def _lines(desk: Desk, answer: _Answer, zone: ZoneInfo, *, rules: bool) -> Itera
     if not rules and story is not None and told is not None and told.kind in _ASKED_BY_NAME:
         option = _ASKED_BY_NAME[told.kind]
         yield Line("")
+        named = shlex.join([told.partner_id, told.name])
         yield Line(shown(f"Every rule, also those that do not hold: detente explain {option} "
-                         f"{told.partner_id} {told.name}"), style="dim")  # fmt: skip
+                         f"{named}"), style="dim")  # fmt: skip
 
 
 _ASKED_BY_NAME = {Kind.ORDER: "--order", Kind.TICKET: "--ticket"}

@@ -54,7 +54,7 @@ def show(db: str | None, *, as_json: bool) -> None:
 
     What counts is the database's: Kafka is told the same for other tools, a moment later.
     """
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
     from detente.cluster import cluster_of
     from streams.cluster.read_past import EndOffsets
@@ -72,6 +72,10 @@ def show(db: str | None, *, as_json: bool) -> None:
 
     try:
         ends = asyncio.run(ask())
+    except UnknownTopicOrPartitionError as error:
+        raise RefusedError(
+            f"Kafka has no topic {error.args[0]}; `detente topics create` makes what is missing"
+        ) from None
     except KafkaError as error:
         raise UnreachableError(f"Kafka cannot be used: {error}") from None
     with Store.open(cluster.db, create=False) as store, store.reading() as tx:

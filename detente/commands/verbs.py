@@ -433,7 +433,8 @@ def _result(
     summary = str(step.receipt.get("summary", ""))
     if step.kind is StepKind.COMMENTED and verb is not _COMMENT:
         kept = "" if summary.endswith("comment") else "; kept as a comment"
-        return _Result(case, False, f"was not changed: {summary}{kept}")
+        hint = "; with --take-over it is yours" if verb is _ACK else ""
+        return _Result(case, False, f"was not changed: {summary}{kept}{hint}")
     return _Result(case, True, summary)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -324,6 +325,7 @@ def test_an_acknowledgement_from_somebody_else_is_a_comment_and_says_why(today: 
     case = today.late()
     output = today.refused("ack", case, "--as", "david")
     assert "was not changed: david is not the partnership manager" in output
+    assert "with --take-over it is yours" in output
     assert today.document("case", case)["state"] == "open"
     today.ok("ack", case, "--as", "david", "--take-over")
     assert today.document("case", case)["owner"] == "david"
@@ -514,6 +516,19 @@ def test_an_unknown_order_names_its_neighbours(shop: Shop) -> None:
 def test_explain_wants_one_thing(shop: Shop) -> None:
     assert shop.run("explain").exit_code == 2
     assert shop.run("explain", "C-1", "--order", "a", "b").exit_code == 2
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(shop: Shop) -> None:
+    result = shop.run("chek")
+    assert result.exit_code == 2
+    assert "No such command 'chek'. Did you mean check?" in result.output
+
+
+def test_the_command_that_explain_names_can_be_typed_as_it_stands(shop: Shop) -> None:
+    case = shop.late("PO 1", partner="Biotech & Sons, Plc")
+    [named] = [line for line in shop.ok("explain", case).splitlines() if "Every rule" in line]
+    output = shop.ok(*shlex.split(named.partition(": detente ")[2]))
+    assert "order PO 1 of Biotech & Sons, Plc" in output
 
 
 def test_explain_a_ticket(shop: Shop) -> None:

@@ -461,7 +461,8 @@ def test_a_port_that_is_taken_is_named(here: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"port {port} of 127.0.0.1 cannot be had" in refused("--port", str(port))
+        said = refused("--port", str(port))
+        assert f"port {port} of 127.0.0.1 cannot be had: address already in use. Name" in said
 
 
 def test_mistakes_in_documents_have_their_lines(here: Path) -> None:

@@ -107,6 +107,11 @@ async def test_a_partition_is_read_again_from_an_offset(
     await cluster.produce([(orders, b"a", b"no event"), (orders, b"a", b"nor this")])
     async with cluster.worker_inside():
         await cluster.drained()
+    with monkeypatch.context() as wrong:
+        wrong.setenv("DETENTE_KAFKA_ORDERS_TOPIC", "nowhere")
+        missing = await detente(cluster, "topics", "show")
+    assert missing.exit_code == 1
+    assert "Kafka has no topic nowhere; `detente topics create`" in missing.output
     shown = await detente(cluster, "topics", "show", "--json")
     rows = {(row["topic"], row["partition"]): row for row in json.loads(shown.output)}
     [(place, row)] = [(place, row) for place, row in rows.items() if row["end"]]
