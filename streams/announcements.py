@@ -9,7 +9,7 @@ this runs.
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import get_args
+from typing import TypeAlias, get_args
 
 from rules.decision import CaseRow, Changes, Rejected, StepKind, StepRow
 from rules.subjects import split_key
@@ -17,6 +17,9 @@ from schemas.decisions import Decision, What, decision
 from schemas.time import Instant, iso
 from streams.records import BrokerRecord, Record, RejectedRecord
 from streams.store import Announcement, Topic, Transaction
+
+Header: TypeAlias = tuple[str, bytes]
+Headers: TypeAlias = Sequence[Header]
 
 _ANNOUNCED: dict[StepKind, What] = {
     StepKind.OPENED: "opened",
@@ -39,6 +42,12 @@ REASON, KIND, INPUT, POSITION, RECORDED_AT = (
     "detente-position",
     "detente-recorded-at",
 )
+#: Another, where the record with all headers is too large to be sent: bytes that its value had.
+CUT = "detente-cut"
+#: Bytes of a record that brokers take unless told otherwise, less what surrounds it.
+_MOST = 1_000_000
+#: Bytes of a reason that go along; the database keeps all of it.
+_REASON = 8_192
 
 
 def announce(
@@ -109,13 +118,27 @@ def _rejected(changes: Changes, records: Sequence[Record]) -> Iterator[Announcem
         if record is None:
             continue  # no record of this batch: a deadline that could not be decided
         own = record.headers if isinstance(record, BrokerRecord | RejectedRecord) else ()
-        headers = [*own, *_about(entry)]
-        yield Announcement(Topic.REJECTED, None, headers, record.value, None)
+        headers, value = _fitting(own, list(_about(entry)), record.value)
+        yield Announcement(Topic.REJECTED, None, headers, value, None)
+
+
+def _fitting(own: Headers, about: Headers, value: bytes) -> tuple[list[Header], bytes]:
+    """A record that can be sent: what is too large for that would hold up all that follows."""
+    room = _MOST - _size(about)
+    kept = own if _size(own) <= room else ()
+    room -= _size(kept)
+    if kept is own and len(value) <= room:
+        return [*own, *about], value
+    return [*kept, *about, (CUT, str(len(value)).encode())], value[:room]
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(text) for name, text in headers)
 
 
 def _about(entry: Rejected) -> Iterator[tuple[str, bytes]]:
     said = {
-        REASON: entry.reason,
+        REASON: entry.reason[:_REASON],
         KIND: entry.kind,
         INPUT: entry.input,
         POSITION: entry.position,

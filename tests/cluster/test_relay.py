@@ -23,7 +23,7 @@ from detente.relay_process import RelayProcess
 from detente.settings import Settings
 from schemas.decisions import Decision
 from schemas.time import DAY, HOUR, Instant, iso
-from streams.announcements import INPUT, POSITION, REASON
+from streams.announcements import CUT, INPUT, POSITION, REASON
 from streams.cluster.clients import client_arguments
 from streams.cluster.settings import ClusterSettings
 from streams.intake import start_server
@@ -139,6 +139,18 @@ async def test_what_workers_decide_is_told_to_people_and_programs(cluster: Clust
     with Store.open(cluster.db, create=False) as store, store.reading() as tx:
         assert tx.count_announcements() == 0
         assert tx.setting(LAST_ALIVE) is not None
+
+
+async def test_the_largest_record_that_kafka_takes_holds_nothing_up(cluster: Cluster) -> None:
+    poison = b"x" * 1_048_000
+    async with relaying(cluster, settings_of(cluster)), cluster.worker_inside():
+        await cluster.produce([(cluster.kafka.orders_topic, b"acme", poison)])
+        [rejected] = await records(cluster, cluster.kafka.rejected_topic, 1)
+        await cluster.produce(trouble(cluster, "PO-1"))
+        await records(cluster, cluster.kafka.decisions_topic, 1)
+    assert poison.startswith(rejected.value)
+    assert len(rejected.value) > 900_000
+    assert dict(rejected.headers)[CUT] == b"1048000"
 
 
 async def test_while_the_broker_is_away_people_are_told_and_decisions_wait(
