@@ -22,7 +22,7 @@ from rules.subjects import split_key
 from schemas.policy import Policy
 from schemas.time import SECOND, Instant, iso
 from streams.feeds import learn
-from streams.horizon import LAST_ALIVE, FeedWatch
+from streams.horizon import LAST_ALIVE, FeedWatch, time_in
 from streams.store import Store, Transaction
 from streams.store.engines import database_file, parse_url
 
@@ -94,7 +94,8 @@ def open_desk(db: str | None) -> Iterator[Desk]:
     with Store.open(settings.db, create=False) as store:
         with store.reading() as tx:
             knowledge = stored_knowledge(tx)
-        yield Desk(store, settings, knowledge, now())
+            at = time_in(tx, now())
+        yield Desk(store, settings, knowledge, at)
 
 
 def find_case(tx: Transaction, text: str) -> CaseRow:

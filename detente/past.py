@@ -14,8 +14,7 @@ from detente.output import RefusedError, UnreachableError, remark, say, shown
 from rules.decision import State
 from rules.policy import PolicyHistory
 from schemas.time import Instant, iso
-from streams.digests import REPLAYED
-from streams.horizon import LAST_ALIVE
+from streams.horizon import LAST_ALIVE, REPLAYED
 from streams.records import Record
 from streams.replay import Replay, Tally
 from streams.sorting import sort_records

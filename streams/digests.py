@@ -33,8 +33,6 @@ from streams.ledger import Ledger
 from streams.store import Store, Transaction
 from streams.store.reports import IssuedReport
 
-#: Setting of the store: up to when a replay let time go on. A service's store has none.
-REPLAYED = "replayed_until"
 KIND = str(ReportKind.DIGEST)
 
 _DURATIONS = (str(Metric.RESOLUTION), ACKNOWLEDGE, RESOLVE)
@@ -81,40 +79,32 @@ class Digests:
 
     # -- drafts --------------------------------------------------------------------------------
 
-    def now(self, now: Instant) -> Instant:
-        """Up to when events are known: now, or where a replay stopped."""
-        with self._store.reading() as tx:
-            replayed = tx.setting(REPLAYED)
-        return now if replayed is None else Instant(int(replayed))
-
     def draft(
         self, period: Days, now: Instant, progress: Callable[[int], None] | None = None
     ) -> Digest:
         """The digest as known now. Raises PeriodError for a period that has not begun."""
-        as_of = self._catch_up(period, now, progress)
+        self._catch_up(period, now, progress)
         with self._store.reading() as tx:
-            return self._digest(self._material(tx, period, as_of))
+            return self._digest(self._material(tx, period, now))
 
     def explain(self, period: Days, now: Instant, draft: Digest, figure: str) -> Evidence:
         """The rows behind one figure of a draft."""
         question = draft.questions[figure]
-        as_of = self._catch_up(period, now)
+        self._catch_up(period, now)
         with self._store.reading() as tx:
-            material = self._material(tx, period, as_of)
+            material = self._material(tx, period, now)
             rows = {question.rows: list(_rows(tx, material, question.rows))}
         return Evidence({figure: question}, rows)
 
     def _catch_up(
         self, period: Days, now: Instant, progress: Callable[[int], None] | None = None
-    ) -> Instant:
-        as_of = self.now(now)
-        if as_of <= period.begin:
+    ) -> None:
+        if now <= period.begin:
             begins = iso(period.begin, period.zone)
             raise PeriodError(f"{period.key} has not begun; it does on {begins[:10]}")
-        for posted in self.ledger.post_all(as_of):
+        for posted in self.ledger.post_all(now):
             if progress is not None:
                 progress(posted)
-        return as_of
 
     def _digest(self, material: Material) -> Digest:
         policy = self.world.policies.at(material.until)
@@ -142,15 +132,15 @@ class Digests:
         changed a figure. `restated` names earlier ones that were issued anew together with it.
         None when there was nothing to issue. Raises PeriodError for a period that still runs.
         """
-        as_of = self._catch_up(period, now)
-        if as_of < period.end:
+        self._catch_up(period, now)
+        if now < period.end:
             ends = iso(period.end, period.zone)
             raise PeriodError(f"{period.key} still runs until {ends[:16]}; it can be issued then")
         before = self.issued(period.key)
         if before is not None and not restate:
             return None
         with self._store.reading() as tx:
-            material = replace(self._material(tx, period, as_of), restated=restated)
+            material = replace(self._material(tx, period, now), restated=restated)
             found = self._digest(material)
             evidence = Evidence(found.questions, _all_rows(tx, material))
         changes: tuple[Change, ...] = ()

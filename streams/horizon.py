@@ -11,14 +11,26 @@ from dataclasses import dataclass, field
 from rules.world import Horizon
 from schemas.policy import About, Policy
 from schemas.time import SECOND, Instant
+from streams.store import Transaction
 
 START = Instant(0)
 #: Settings of a store: when the service last said that it lives.
 LAST_ALIVE = "last_alive"
+#: Settings of a store: up to when a replay let time go on.
+REPLAYED = "replayed_until"
 #: Settings of a store: the bounds of the last gap in service.
 UP_SINCE, DOWN_SINCE = "up_since", "down_since"
 #: Microseconds without anybody's word that the way in is open after which it counts as shut.
 GAP = 15 * SECOND
+
+
+def time_in(tx: Transaction, now: Instant) -> Instant:
+    """What time it is in a store: now, or in the database of a replay when that stopped.
+
+    Once a service runs on such a database, time goes on there as well.
+    """
+    replayed = tx.setting(REPLAYED)
+    return now if replayed is None or tx.setting(LAST_ALIVE) is not None else Instant(int(replayed))
 
 
 @dataclass(slots=True)

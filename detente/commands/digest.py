@@ -114,7 +114,7 @@ def _period(digests: Digests, desk: Desk, week: str | None, year: str | None) ->
         raise click.UsageError("--week and --year are about different periods; give one of them")
     zone = digests.ledger.zone
     if week is None and year is None:
-        return week_at(digests.now(desk.now), zone).shifted(-1)
+        return week_at(desk.now, zone).shifted(-1)
     option = "--week" if year is None else "--year"
     try:
         found = read_period(week or year or "", zone)
@@ -162,7 +162,7 @@ def _drafted(digests: Digests, period: Days, now: Instant) -> Digest:
     if not is_terminal(err=True):
         return digests.draft(period, now)
     with progress_bar() as bar:
-        waiting = digests.ledger.waiting(digests.now(now))
+        waiting = digests.ledger.waiting(now)
         task = bar.add_task("Bringing the ledger up to date", total=waiting)
         return digests.draft(period, now, lambda posted: bar.advance(task, posted))
 

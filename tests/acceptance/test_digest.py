@@ -26,6 +26,7 @@ from rules.world import World
 from schemas.report import Report
 from schemas.time import HOUR, Instant, iso, to_instant
 from streams.digests import Digests
+from streams.horizon import REPLAYED
 from streams.issuing import Reporting
 from streams.knowledge import in_force
 from streams.outcome import Accepted, Duplicate, Outcome
@@ -380,6 +381,13 @@ def test_a_service_that_was_down_at_the_hour_sends_once_when_it_is_back(office: 
     assert office.reporting.issue_due(office.now) == 2
     assert {key for key, _ in office.queued()} == {"2026-W47"}
     assert office.reporting.issue_due(office.now) == 0
+
+
+def test_a_service_on_the_database_of_a_replay_issues_what_is_due_now(office: Office) -> None:
+    with office.embedded.store.transaction() as tx:
+        tx.put_setting(REPLAYED, str(BEGIN))
+    week_45(office)
+    assert office.reporting.issue_due(berlin("2026-11-09T07:00:00")) == 2
 
 
 def test_nothing_is_due_from_before_the_store_or_from_before_it_was_asked_for(

@@ -171,6 +171,28 @@ def test_with_a_database_the_cases_stay_and_nobody_will_be_told(
     assert "belongs to a service" in result.output
 
 
+def test_in_the_database_of_a_replay_it_is_the_time_at_which_it_stopped(
+    replay: Replay, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text(f"{PLACED}\n{SHORT}\n")
+    url = f"sqlite:///{tmp_path / 'past.db'}"
+    replay("a.jsonl", "--db", url, "--until", "2026-11-09T09:00:00Z")
+
+    def said(*arguments: str) -> str:
+        result = CliRunner().invoke(cli, [*arguments, "--db", url])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "October 2026" in said("scorecard", "nordlicht")
+    assert "week 45" in said("digest")
+    [case] = json.loads(said("cases", "--json"))["cases"]
+    assert json.loads(said("cases", "--json"))["at"] == "2026-11-09T09:00:00Z"
+    assert "as of 2026-11-09 10:00 CET" in said("evidence", case["case"])
+    with Store.open(url) as store, store.transaction() as tx:
+        tx.put_setting(LAST_ALIVE, "1")  # a service went on from there
+    assert json.loads(said("cases", "--json"))["at"] > "2026-11-10"
+
+
 def test_without_json_the_same_is_said_for_people(replay: Replay, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(f"{PLACED}\n{SHORT}\n{{}}\n")
     result = replay("a.jsonl")
