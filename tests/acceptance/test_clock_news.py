@@ -8,12 +8,24 @@ from notifiers.message import EntryKind
 from rules.clock_news import KEPT, OVERTAKEN
 from rules.clocks.clock import ClockState
 from rules.clocks.subject_clocks import clocks_of
+from rules.decision import EffectKind
 from rules.subjects import case_id, read_document
 from streams.outcome import Accepted, Outcome, Parked
 from streams.store import OutboxStatus
 from streams.touchpoints import owe_touchpoints
 from tests.acceptance.conftest import Begin
-from tests.harness import Event, Hears, NoCase, Opened, Timeline, directory, policy, shown
+from tests.harness import (
+    Event,
+    Hears,
+    NoCase,
+    Opened,
+    Timeline,
+    directory,
+    impacted,
+    line,
+    policy,
+    shown,
+)
 
 #: Answers within four business hours, warned of at half time and an hour before.
 CLOCKS = {"warn": ["50%", "1bh"], "stale_pause_after": "2bd", "pause": ["resolution"]}
@@ -177,6 +189,46 @@ def test_a_tier_of_the_ladder_is_warned_before_it_is_late(begin: Begin) -> None:
     story.skip()
     story.at("2026-11-02 16:00")
     assert not any("acknowledgement" in told for told in news(story))
+
+
+def test_a_tier_that_is_asked_again_is_warned_again_and_not_of_the_time_before(
+    begin: Begin,
+) -> None:
+    rules = [
+        {"name": "short", "when": {"impact": "> 0%"}, "open_at": "frontline"},
+        {"name": "very-short", "when": {"impact": "> 5%"}, "open_at": "management"},
+    ]
+    asleep = {"name": "Anna", "routes": [{"kind": "terminal"}], "quiet_hours": "11:00-15:00"}
+    story = begin(
+        house(rules=rules, commitments={}, clocks={"warn": ["50%"]}),
+        directory(people={**directory()["people"], "anna": asleep}),
+    )
+    story.at("2026-11-02 10:00")
+    story.order("PO-1", promised="2026-12-01", lines=[line("LAMP", "150")])
+    story.given(impacted("PO-1", "short", quantity="2"))
+    story.at("2026-11-02 12:30")  # her warning of 12:00 waits for 15:00
+    story.given(impacted("PO-1", "damaged", quantity="12"))
+    story.at("2026-11-02 13:40")
+    story.command("deescalated", "PO-1", by="claire")
+    story.restart(minutes=1)
+    story.at("2026-11-02 16:00")
+    story.command("commented", "PO-1", by="anna", note="on it")  # folded with three visits behind
+    about = "kontor, order PO-1: an acknowledgement by"
+    assert [told for told in news(story) if " warning: " in told] == [
+        f"2026-11-02 13:30 claire warning: {about} management is due 2026-11-02 14:30 CET",
+        f"2026-11-02 15:40 anna warning: {about} frontline is due 2026-11-03 09:40 CET",
+    ]
+    with story.store.reading() as tx:
+        states = [
+            (shown(entry.effect.at), entry.status, entry.reason)
+            for entry in tx.list_outbox()
+            if entry.effect.kind is EffectKind.WARNING
+        ]
+        row = tx.subject(story.key("PO-1"))
+    assert states[0] == ("2026-11-02 12:00", OutboxStatus.DROPPED, KEPT)
+    assert row is not None
+    # What was told of visits that are over is forgotten.
+    assert read_document(row.document).told.keys() == {"acknowledge/3/50%"}
 
 
 def test_a_partner_of_whom_nothing_was_ever_heard_is_owed_its_session(begin: Begin) -> None:
