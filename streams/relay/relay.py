@@ -562,10 +562,10 @@ class Relay:
         self._see_what_ended()
 
     async def _send_in_order(self, letters: list[Letter], work: _Pass, report: RelayReport) -> None:
-        queue = 0
+        queue, waits = 0, dict[Route, Instant]()
         for planned in letters:
             route = planned.jobs[0].route
-            busy = self._busy.get(route)
+            busy = waits.get(route) or self._busy.get(route)
             if busy is not None and not _told_there(planned, work):
                 # Each gets a turn of its own, so that no pass looks at the whole queue again.
                 turn = Instant(busy + queue * self._pace.get(route, 0))
@@ -573,6 +573,8 @@ class Relay:
                 self._put_off(planned, turn, work, report)
             else:
                 await self._send_now(planned, work, report)
+            if (until := self._busy.get(route)) is not None:
+                waits[route] = until  # a run that begins meanwhile may forget it: none overtakes
             for job in planned.jobs:
                 self._settle(job.effect.effect_id, work, report)
             if busy is None:  # what is put off may wait with being written down

@@ -116,6 +116,26 @@ async def test_the_rest_of_a_channel_waits_from_when_its_slow_answer_came(
     assert {house.desk.became(one) for one in slow} == {OutboxStatus.SENT}
 
 
+async def test_a_run_that_begins_meanwhile_lets_nothing_overtake_in_a_channel(
+    house: House,
+) -> None:
+    house.desk.alert("c1")
+    house.desk.alert("c2")
+    await house.run(1)
+    written = asyncio.Event()
+
+    async def slowly(work: Any) -> None:
+        await written.wait()
+        await house.desk._commit(work)
+
+    house.writes, house.gate.slow = slowly, Retry("wait", SECOND, own_turn=True)
+    house.gate.is_open.set()
+    await house.run(3)  # by then the channel has been asked to wait, and need not any more
+    written.set()
+    await house.run()
+    assert house.told == ["c1", "c2"]
+
+
 async def test_what_follows_about_its_case_waits_for_it(house: House) -> None:
     house.desk.alert("c1")
     await house.run(2)
