@@ -9,8 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import yaml
 from click.testing import CliRunner, Result
 
 from detente.cli import cli
@@ -81,6 +83,9 @@ partners:
   acme: {tier: standard, name: Acme Foods}
   best: {tier: standard, name: Best Bakers, roles: {partnership_manager: mia}}
 """
+#: The app has the scopes that the manifest asks for, and no others.
+MANIFEST = Path(__file__).parents[1] / "examples" / "slack-manifest.yaml"
+SCOPES: list[str] = yaml.safe_load(MANIFEST.read_text("utf-8"))["oauth_config"]["scopes"]["bot"]
 ACK, ALL = "detente_acknowledge", "detente_acknowledge_all"
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
 from notifiers.memory import MemoryNotifier
 from notifiers.message import Message
@@ -31,6 +30,7 @@ from streams.relay import Backoff, House, Reason, Relay, RelayReport, Shift
 from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus, Store, Transaction
 from tests.fakes.slack import Fault, SlackServer
 from tests.fakes.slack.workspace import Bucket
+from tests.slack_stories import SCOPES
 from tests.unit.test_slack_blocks import ALERT as ENTRY
 from tests.unit.test_slack_blocks import message
 
@@ -67,8 +67,6 @@ POLICY: dict[str, Any] = {
     "calendars": {"default": {"timezone": "Europe/Berlin", "hours": HOURS}},
     "bundling": {"window": "2min", "more_than": 3},
 }
-#: The app has the scopes that the manifest asks for, and no others.
-MANIFEST = Path(__file__).parents[2] / "examples" / "slack-manifest.yaml"
 #: A Monday, 10:00 in Berlin.
 START = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
 ALERT, NOTICE = EffectKind.ALERT, EffectKind.NOTICE
@@ -234,10 +232,8 @@ async def opened(file: Path, **settings: Any) -> AsyncIterator[Desk]:
     def seconds() -> float:
         return (box[0].now if box else START) / SECOND
 
-    manifest = yaml.safe_load(MANIFEST.read_text("utf-8"))
-    scopes = manifest["oauth_config"]["scopes"]["bot"]
     with Store.open(f"sqlite:///{file}") as store:
-        server = SlackServer(seconds, scopes=scopes, **settings)
+        server = SlackServer(seconds, scopes=SCOPES, **settings)
         async with server as slack, aiohttp.ClientSession() as session:
             slack.channel("C0FRONT")
             slack.channel("C0MANAGE")

@@ -35,6 +35,7 @@ from tests.slack_stories import (
     ALL,
     DIRECTORY,
     POLICY,
+    SCOPES,
     STORM_DIRECTORY,
     STORM_POLICY,
     Office,
@@ -85,7 +86,7 @@ async def opened(
     settings = Settings(f"sqlite:///{folder / 'detente.db'}", "127.0.0.1", 0,
                         folder / "policy.yaml", folder / "directory.yaml")  # fmt: skip
     clock = Clock()
-    async with SlackServer(lambda: clock() / SECOND) as slack:
+    async with SlackServer(lambda: clock() / SECOND, scopes=SCOPES) as slack:
         for channel in ("C0MANAGE", "C0FRONT"):
             slack.channel(channel)
         for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID", "U0MIA", "U0GONE", "U0ANNA"):

@@ -32,6 +32,7 @@ from tests.slack_stories import (
     ACK,
     DIRECTORY,
     POLICY,
+    SCOPES,
     STORM_DIRECTORY,
     STORM_POLICY,
     Office,
@@ -102,7 +103,7 @@ async def _opened(
 ) -> AsyncIterator[ClusterOffice]:
     cluster = await Cluster.make(kafka.brokers, postgres_url, folder, partitions=1)
     settings, clock = settings_of(cluster, policy, directory), Clock()
-    async with SlackServer(lambda: clock() / SECOND) as slack:
+    async with SlackServer(lambda: clock() / SECOND, scopes=SCOPES) as slack:
         for channel in ("C0MANAGE", "C0FRONT"):
             slack.channel(channel)
         for user in ("U0CLAIRE", "U0HENRIK", "U0DAVID", "U0MIA"):
@@ -133,14 +134,21 @@ async def test_an_alert_is_told_by_one_relay_and_owned_by_a_click_on_either(
     # By signed HTTP, to the relay that the click over Socket Mode did not reach.
     payload = slack.click(second, ACK, "U0HENRIK")
     body = urlencode({"payload": msgspec.json.encode(payload).decode()}).encode()
-    url = f"http://127.0.0.1:{office.relays[0].port}/slack/interactions"
+    signed = slack.signed(body)
+    forged = signed | {"X-Slack-Signature": f"v0={'0' * 64}"}
+    one, other = (f"http://127.0.0.1:{relay.port}/slack/interactions" for relay in office.relays)
     async with aiohttp.ClientSession() as session:
-        async with session.post(url, data=body, headers=slack.signed(body)) as answer:
-            assert answer.status == 200
-        forged = slack.signed(body) | {"X-Slack-Signature": f"v0={'0' * 64}"}
-        async with session.post(url, data=body, headers=forged) as answer:
-            assert answer.status == 401
-    await office.until(lambda: second.text.startswith("🙋 Acknowledged"))
+
+        async def sent(url: str, headers: dict[str, str]) -> int:
+            async with session.post(url, data=body, headers=headers) as answer:
+                return answer.status
+
+        assert [await sent(one, said) for said in (signed, forged, signed)] == [200, 401, 401]
+        await office.until(lambda: second.text.startswith("🙋 Acknowledged"))
+        steps, said = office.steps("PO-2"), len(office.said)
+        assert await sent(other, signed) == 200  # the other relay has not seen it
+    await office.until(lambda: len(office.said) > said)
+    assert office.steps("PO-2") == steps
     await office.all_told()
     for channel in ("C0MANAGE", "C0FRONT"):
         assert len(slack.roots(channel)) == 2
