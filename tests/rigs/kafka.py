@@ -103,8 +103,9 @@ def kafka_of_my_own() -> Iterator[KafkaServer]:
 def own_broker() -> Iterator[KafkaServer]:
     """A broker that nobody else uses; it ends with the block."""
     home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
-    broker = _Broker(home, _jars())
+    broker = Broker(home)
     try:
+        broker.format()
         broker.start()
         yield KafkaServer(broker.brokers, broker.stop, broker.start)
     finally:
@@ -112,15 +113,21 @@ def own_broker() -> Iterator[KafkaServer]:
         shutil.rmtree(home)
 
 
-class _Broker:
-    """A broker with its folder: made on its first start."""
+class Broker:
+    """A broker in a folder."""
 
-    def __init__(self, home: Path, jars: Path, security: Security | None = None) -> None:
-        self._home = home
-        self._command = ("java", *_JAVA, "-cp", f"{jars}/*")
-        self._properties = home / "server.properties"
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.brokers = ""
+        """Where it listens, once it is formatted."""
+        self._command = ("java", *_JAVA, "-cp", f"{_jars()}/*")
+        self.properties = home / "server.properties"
         self._said = home / "said"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def format(self, security: Security | None = None) -> None:
+        """Make its settings and its storage."""
+        home = self.home
         port, controller = free_port(), free_port()
         self.brokers = f"127.0.0.1:{port}"
         listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
@@ -134,8 +141,9 @@ class _Broker:
             listeners += f",{made.pop('listeners')}"
             settings |= made
         settings["listeners"] = listeners
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        self._run("kafka.tools.StorageTool", "format", *users, "-t", "ZGV0ZW50ZS10ZXN0cy1rYQ", "-c")
+        self.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        cluster = ("-t", "ZGV0ZW50ZS10ZXN0cy1rYQ", "-c", str(self.properties))
+        self.run("kafka.tools.StorageTool", "format", *users, *cluster)
 
     @property
     def pid(self) -> int:
@@ -146,8 +154,8 @@ class _Broker:
         """Start it and wait until it is ready."""
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                [*self._command, "kafka.Kafka", str(self._properties)],
-                cwd=self._home,
+                [*self._command, "kafka.Kafka", str(self.properties)],
+                cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -167,10 +175,12 @@ class _Broker:
             self._process.wait()
             self._process = None
 
-    def _run(self, program: str, *options: str) -> None:
+    def run(self, program: str, *options: str, environment: dict[str, str] | None = None) -> None:
+        """Run one of Kafka's programs, which are classes."""
         done = subprocess.run(
-            [*self._command, program, *options, str(self._properties)],
-            cwd=self._home,
+            [*self._command, program, *options],
+            cwd=self.home,
+            env=None if environment is None else os.environ | environment,
             capture_output=True,
             timeout=_PATIENCE_S,
             check=False,
@@ -182,7 +192,7 @@ class _Broker:
         return self._said.read_text("utf-8", "replace")[-4_000:]
 
 
-_STARTED: dict[str, _Broker] = {}
+_STARTED: dict[str, Broker] = {}
 """What this process started for all, by name; another may end it."""
 
 
@@ -199,7 +209,8 @@ def shared_broker(
         known = json.loads(record.read_text()) if record.exists() else None
         if known is None:
             home = Path(tempfile.mkdtemp(prefix="detente-kafka-"))
-            broker = _Broker(home, _jars(), security)
+            broker = Broker(home)
+            broker.format(security)
             broker.start()
             _STARTED[name] = broker
             known = {"brokers": broker.brokers, "pid": broker.pid, "home": str(home), "users": 0}

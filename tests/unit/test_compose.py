@@ -28,7 +28,9 @@ KEYS = {
     "image", "ports", "profiles", "read_only", "restart", "security_opt", "stop_grace_period",
     "tmpfs", "volumes",
 }  # fmt: skip
+CHECK = {"interval", "retries", "start_period", "test", "timeout"}
 CONDITIONS = {"service_healthy", "service_completed_successfully"}
+_SPAN = re.compile(r"\d+(s|m)")
 SETTINGS = {
     *(f"{PREFIX}{name}".upper() for name in SettingsFile.model_fields),
     *(f"{KAFKA}{name}".upper() for name in KafkaSettings.model_fields),
@@ -49,7 +51,19 @@ def test_each_service_says_what_compose_understands(name: str) -> None:
     assert image
     assert re.fullmatch(r"\d+(\.\d+)+(-\w+)?", tag), "a version, and never the latest"
     assert "/" not in image or "." not in image.split("/")[0], "no registry is named"
-    assert is_job(service) or service["healthcheck"]["test"]
+    assert service["restart"] in {"no", "unless-stopped"}
+    if not is_job(service):
+        check = service["healthcheck"]
+        assert set(check) == CHECK
+        assert check["test"][0] in {"CMD", "CMD-SHELL"}
+        assert isinstance(check["retries"], int)
+        spans = [check[key] for key in ("interval", "start_period", "timeout")]
+        assert all(map(_SPAN.fullmatch, [*spans, service["stop_grace_period"]]))
+    environment = service.get("environment", {})
+    assert all(isinstance(value, str) for value in environment.values())
+    assert all(isinstance(word, str) for word in service.get("command", ()))
+    for port in service.get("ports", ()):
+        assert re.fullmatch(r"127\.0\.0\.1:(\d+|\$\{\w+:-\d+\}):\d+", port)
     for other, how in service.get("depends_on", {}).items():
         assert how["condition"] in CONDITIONS
         is_end = how["condition"] == "service_completed_successfully"
