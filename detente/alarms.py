@@ -5,12 +5,12 @@ neither the next look nor a restart repeats it.
 """
 
 from collections.abc import Iterator
-from hashlib import blake2b
 
 from notifiers.render import moment
 from rules.decision import Changes, Effect, EffectKind, Kind
+from rules.effects import news_effect
 from rules.policy import CompiledPolicy
-from schemas.policy import OPERATIONS, WATCH
+from schemas.policy import OPERATIONS
 from schemas.time import Instant
 from streams.horizon import FeedWatch, horizon_of_file
 from streams.store import RejectedState, Store, Transaction
@@ -152,22 +152,5 @@ class Alarms:
 
     @staticmethod
     def _effect(name: str, now: Instant, headline: str, why: list[str], subject: str) -> Effect:
-        return Effect(
-            effect_id=blake2b(f"alarm|{name}".encode(), digest_size=12).hexdigest(),
-            case_id=None,
-            partner_id=None,
-            step=name,
-            kind=EffectKind.OPERATIONS,
-            role=OPERATIONS,
-            tier=WATCH,
-            state=None,
-            urgent=False,
-            shadow=False,
-            at=now,
-            created_at=now,
-            due=None,
-            remind_every=None,
-            remind_at_most=0,
-            actor=None,
-            text={"headline": headline, "why": why, "subject": subject},
-        )
+        text: dict[str, object] = {"headline": headline, "why": why, "subject": subject}
+        return news_effect(f"alarm|{name}", EffectKind.OPERATIONS, OPERATIONS, name, now, text)

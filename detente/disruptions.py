@@ -5,9 +5,10 @@ seen all the same, the message about the disruption is kept up to date where it 
 minute at most, with how many orders of how many partners are late under it, and how many are open.
 """
 
-from hashlib import blake2b
+from dataclasses import replace
 
 from rules.decision import CaseRow, Changes, Effect, EffectKind, Kind
+from rules.effects import news_effect
 from rules.transitions import ACTIVE
 from schemas.time import MINUTE, Instant
 from streams.store import Attached, Store, Transaction
@@ -60,31 +61,19 @@ def _written(attached: Attached) -> str:
 
 def _joined(case: CaseRow, attached: Attached, told: Effect, now: Instant) -> Effect:
     step = f"{_KEY}{now}"
-    name = f"{case.case_id}|{step}|{told.role}"
     orders = "1 order is" if attached.cases == 1 else f"{attached.cases} orders are"
     partners = "1 partner" if attached.partners == 1 else f"{attached.partners} partners"
-    return Effect(
-        effect_id=blake2b(name.encode(), digest_size=12).hexdigest(),
+    text = {name: told.text.get(name) for name in ("subject", "partner", "partner_tier")}
+    open_ones = f"{attached.still_open} of them open"
+    text["headline"] = f"{orders} late under it now, of {partners}; {open_ones}"
+    effect = news_effect(
+        f"{case.case_id}|{step}|{told.role}", EffectKind.JOINED, told.role, step, now, text
+    )
+    return replace(
+        effect,
         case_id=case.case_id,
         partner_id=case.partner_id,
-        step=step,
-        kind=EffectKind.JOINED,
-        role=told.role,
         tier=told.tier,
         state=case.state,
-        urgent=False,
         shadow=told.shadow,
-        at=now,
-        created_at=now,
-        due=None,
-        remind_every=None,
-        remind_at_most=0,
-        actor=None,
-        text={
-            "headline": f"{orders} late under it now, of {partners}; "
-            f"{attached.still_open} of them open",
-            "subject": told.text.get("subject"),
-            "partner": told.text.get("partner"),
-            "partner_tier": told.text.get("partner_tier"),
-        },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,31 @@ def step_told(effect_step: str) -> str:
     return effect_step.removeprefix(_WITHDRAWN).rpartition("@")[0]
 
 
+def news_effect(
+    name: str, kind: EffectKind, role: str, step: str, now: Instant, text: dict[str, object]
+) -> Effect:
+    """Something to tell that asks nobody to act, and is about no case. One name is told once."""
+    return Effect(
+        effect_id=blake2b(name.encode(), digest_size=12).hexdigest(),
+        case_id=None,
+        partner_id=None,
+        step=step,
+        kind=kind,
+        role=role,
+        tier=WATCH,
+        state=None,
+        urgent=False,
+        shadow=False,
+        at=now,
+        created_at=now,
+        due=None,
+        remind_every=None,
+        remind_at_most=0,
+        actor=None,
+        text=text,
+    )
+
+
 def report_effect(
     step: str,
     role: str,
@@ -97,25 +123,9 @@ def report_effect(
     `text` is what `Effect.text` holds beside the headline: `report` with the `kind` and `key` of a
     stored one, or `why`, the lines of one that is told as it is.
     """
-    return Effect(
-        effect_id=blake2b(f"{step}|{role}".encode(), digest_size=12).hexdigest(),
-        case_id=None,
-        partner_id=partner_id,
-        step=step,
-        kind=EffectKind.REPORT,
-        role=role,
-        tier=WATCH,
-        state=None,
-        urgent=False,
-        shadow=shadow,
-        at=now,
-        created_at=now,
-        due=None,
-        remind_every=None,
-        remind_at_most=0,
-        actor=None,
-        text={"headline": headline, **text},
-    )
+    said = {"headline": headline, **text}
+    effect = news_effect(f"{step}|{role}", EffectKind.REPORT, role, step, now, said)
+    return replace(effect, partner_id=partner_id, shadow=shadow)
 
 
 def lowered(step: Step, case: Case, ladder: Sequence[LadderStep]) -> list[Effect]:
