@@ -161,16 +161,18 @@ def _show_reached(reached: _Reached, at: Instant) -> None:
     routes, tiers = reached
     proved = len([report for report in routes if report.standing is Standing.PROVED])
     say()
-    print_table(
-        ("partner", "tier", "who would be told", "best route"),
-        [
-            (report.partner_id or "(others)", report.tier, ", ".join(report.people),
-             report.standing)
-            for report in tiers
-        ],
-        title="Nobody is proved to be reachable for:",
-        empty="nothing: every partner and tier has somebody",
-    )  # fmt: skip
+    if tiers:
+        print_table(
+            ("partner", "tier", "who would be told", "best route"),
+            [
+                (report.partner_id or "(others)", report.tier, ", ".join(report.people),
+                 report.standing)
+                for report in tiers
+            ],
+            title="Nobody is proved to be reachable for:",
+        )  # fmt: skip
+    else:
+        say("For every partner and tier somebody is proved to be reachable.")
     say()
     print_table(
         ("person", "route", "is", "last reached", "last tried", "why"),
