@@ -22,14 +22,14 @@ import yaml
 from click.testing import CliRunner, Result
 
 from detente.cli import cli
-from detente.embedded import Embedded, open_embedded, wall_clock
-from detente.settings import Settings
+from detente.embedded import wall_clock
 from rules.decision import Changes, Kind, Rejected
 from rules.subjects import case_id, subject_key
 from schemas.time import DAY, HOUR, SECOND, Instant, iso, to_instant
 from streams.horizon import DOWN_SINCE, UP_SINCE
 from streams.records import RawRecord
-from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus, Store
+from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus
+from tests.keyboard import DIRECTORY, Keyboard
 
 POLICY = """
 rules:
@@ -47,56 +47,15 @@ calendars:
   default: {timezone: Europe/Berlin, hours: {mon-fri: ["09:00-17:00"]}}
 """
 HOURLY = POLICY + "sources: {/erp: {cadence: 1h}}\n"
-DIRECTORY = """
-people:
-  anna: {name: Anna Lindner, routes: [{kind: terminal}]}
-  claire: {name: Claire Dubois, routes: [{kind: terminal}]}
-  david: {name: David Okafor, routes: [{kind: terminal}]}
-roles:
-  account_manager: anna
-  partnership_manager: claire
-  executive_sponsor: david
-  operations: anna
-partners:
-  nordlicht: {tier: strategic}
-  kontor: {tier: standard}
-"""
 #: A Monday, 10:00 in Berlin.
 MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
 
 
-class Shop:
-    """A store with a policy and a directory, and a person at a keyboard."""
-
-    def __init__(self, folder: Path, now: Instant, policy: str) -> None:
-        self.folder = folder
-        self.now = now
-        self.is_frozen = True
-        """Whether commands see `now`, or the clock on the wall."""
-        (folder / "policy.yaml").write_text(policy)
-        (folder / "directory.yaml").write_text(DIRECTORY)
-        self.url = f"sqlite:///{folder / 'detente.db'}"
-        self.settings = Settings(
-            self.url, "127.0.0.1", 0, folder / "policy.yaml", folder / "directory.yaml"
-        )
-        self._opened = open_embedded(self.settings, now)
-        self.embedded: Embedded = self._opened.__enter__()
-        self._events = 0
-
-    def close(self) -> None:
-        self._opened.__exit__(None, None, None)
-
-    @property
-    def store(self) -> Store:
-        return self.embedded.store
+class Shop(Keyboard):
+    """A shop, with a person at a keyboard."""
 
     def say(self, type_: str, time: int, source: str = "/erp", **data: Any) -> None:
-        self._events += 1
-        event = {"specversion": "1.0", "id": f"e{self._events}", "source": source,
-                 "type": type_, "time": iso(time), "data": data}  # fmt: skip
-        record = RawRecord("erp.jsonl", f"line {self._events}", json.dumps(event).encode())
-        outcome = self.embedded.handler.take([record], self.now)[0]
-        assert type(outcome).__name__ == "Accepted", outcome
+        self.take(type_, time, data, source)
 
     def order(self, name: str, promised: int, partner: str = "kontor") -> str:
         """An order; gives the id of the case that it gets if it is late."""
@@ -110,21 +69,6 @@ class Shop:
         found = self.order(name, self.now - by, partner)
         self.tick()
         return found
-
-    def tick(self) -> None:
-        while self.embedded.handler.tick(self.now):
-            pass
-
-    def run(self, *args: str, actor: str | None = "claire") -> Result:
-        """Type a command."""
-        env = {"DETENTE_DB": self.url, "DETENTE_ACTOR": actor, "COLUMNS": None}
-        clock = (lambda: self.now) if self.is_frozen else None
-        return CliRunner(env=env).invoke(cli, list(args), obj=clock)
-
-    def ok(self, *args: str, actor: str | None = "claire") -> str:
-        result = self.run(*args, actor=actor)
-        assert result.exit_code == 0, result.output
-        return result.output
 
     def refused(self, *args: str, actor: str | None = "claire") -> str:
         result = self.run(*args, actor=actor)

@@ -10,10 +10,8 @@ from shutil import copy
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from detente.cli import cli
-from detente.embedded import Embedded, establish, open_embedded
+from detente.embedded import establish
 from detente.report_content import stored_reports
 from detente.service import Service
 from detente.settings import Settings
@@ -24,13 +22,14 @@ from rules.ledger import Posting
 from rules.subjects import case_id, subject_key
 from rules.world import World
 from schemas.report import Report
-from schemas.time import HOUR, Instant, iso, to_instant
+from schemas.time import HOUR, Instant, to_instant
 from streams.digests import Digests
 from streams.horizon import REPLAYED
 from streams.issuing import Reporting
 from streams.knowledge import in_force
 from streams.outcome import Accepted, Duplicate, Outcome
-from streams.records import RawRecord
+from tests import keyboard
+from tests.keyboard import Keyboard
 
 POLICY = """
 rules:
@@ -55,20 +54,7 @@ reporting:
   digest: {day: mon, at: "07:00", to: [executive_sponsor, "person:claire"]}
   scorecard: {day: 2, at: "06:00"}
 """
-DIRECTORY = """
-people:
-  anna: {name: Anna Lindner, routes: [{kind: terminal}]}
-  claire: {name: Claire Dubois, routes: [{kind: terminal}]}
-  david: {name: David Okafor, routes: [{kind: terminal}]}
-roles:
-  account_manager: anna
-  partnership_manager: claire
-  executive_sponsor: david
-  operations: anna
-partners:
-  nordlicht: {tier: strategic, name: Nordlicht GmbH}
-  kontor: {tier: standard}
-"""
+DIRECTORY = keyboard.DIRECTORY.replace("nordlicht: {", "nordlicht: {name: Nordlicht GmbH, ")
 
 
 def berlin(text: str) -> Instant:
@@ -79,47 +65,29 @@ def berlin(text: str) -> Instant:
 BEGIN = berlin("2026-11-02T00:00:00")
 
 
-class Office:
+class Office(Keyboard):
     """A store with a clock that is moved by hand, and a keyboard."""
 
+    command: tuple[str, ...] = ("digest",)
+
     def __init__(self, folder: Path, policy: str, database: Path) -> None:
-        self.now = BEGIN
-        self.folder = folder
         copy(database, folder / "detente.db")
-        (folder / "policy.yaml").write_text(policy)
-        (folder / "directory.yaml").write_text(DIRECTORY)
-        self.url = f"sqlite:///{folder / 'detente.db'}"
-        self.events = 0
-        self.start()
+        super().__init__(folder, BEGIN, policy, DIRECTORY)
 
     def start(self) -> None:
-        """A process begins, with the documents as they are now."""
-        files = (self.folder / "policy.yaml", self.folder / "directory.yaml")
-        self.settings = Settings(self.url, "127.0.0.1", 0, *files)
-        self._opened = open_embedded(self.settings, self.now)
-        self.embedded: Embedded = self._opened.__enter__()
-        self.reporting = Reporting(self.embedded.store, self.embedded.knowledge)
-
-    def close(self) -> None:
-        self._opened.__exit__(None, None, None)
+        super().start()
+        self.reporting = Reporting(self.store, self.embedded.knowledge)
 
     def at(self, text: str) -> None:
         """Let time pass until then, and decide what falls due in it."""
         self.now = berlin(text)
-        while self.embedded.handler.tick(self.now):
-            pass
+        self.tick()
 
     def say(
         self, type_: str, at: str | None = None, outcome: type[Outcome] = Accepted, **data: Any
     ) -> None:
-        self.events += 1
         when = self.now if at is None else berlin(at)
-        event = {"specversion": "1.0", "id": f"e{self.events}", "source": "/helpdesk",
-                 "type": type_, "time": iso(when),
-                 "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
-        record = RawRecord("desk.jsonl", f"line {self.events}", json.dumps(event).encode())
-        (found,) = self.embedded.handler.take([record], self.now)
-        assert isinstance(found, outcome), found
+        self.take(type_, when, {"partner_id": "nordlicht", **data}, "/helpdesk", outcome)
 
     def ticket(self, name: str, **said: Any) -> None:
         self.say("ticket.opened", ticket_id=name, category="quality", **said)
@@ -127,12 +95,9 @@ class Office:
     def reply(self, name: str, at: str | None = None, outcome: type[Outcome] = Accepted) -> None:
         self.say("ticket.message", at, outcome, ticket_id=name, author="us", kind="reply")
 
-    def run(self, *args: str) -> Result:
-        env = {"DETENTE_DB": self.url, "DETENTE_ACTOR": "claire", "COLUMNS": None}
-        return CliRunner(env=env).invoke(cli, ["digest", *args], obj=lambda: self.now)
-
-    def ok(self, *args: str) -> str:
-        result = self.run(*args)
+    def ok(self, *args: str, actor: str | None = "claire") -> str:
+        """What a command that succeeds prints, without its remarks."""
+        result = self.run(*args, actor=actor)
         assert result.exit_code == 0, result.output
         return result.stdout
 

@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from detente.cli import cli
-from detente.embedded import Embedded, open_embedded
-from detente.settings import Settings
 from schemas.report import Report
-from schemas.time import DAY, HOUR, Instant, iso, to_instant
-from streams.outcome import Accepted
-from streams.records import RawRecord
-from tests.acceptance.test_sla_commands import DIRECTORY, POLICY
+from schemas.time import DAY, HOUR, Instant, to_instant
+from tests.acceptance.test_sla_commands import POLICY
 from tests.clock_timelines import at
+from tests.keyboard import Keyboard
 
 REPORTING = """
 reporting:
@@ -27,31 +22,16 @@ PLACED = at("2026-10-05 08:00")
 NOW = at("2026-11-02 08:00")
 
 
-class Office:
+class Office(Keyboard):
     """A store with a month of orders, and a keyboard."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "policy.yaml").write_text(POLICY + REPORTING)
-        (folder / "directory.yaml").write_text(DIRECTORY)
-        self.folder = folder
-        self.now = PLACED
-        self.url = f"sqlite:///{folder / 'detente.db'}"
-        settings = Settings(
-            self.url, "127.0.0.1", 0, folder / "policy.yaml", folder / "directory.yaml"
-        )
-        self._opened = open_embedded(settings, self.now)
-        self.embedded: Embedded = self._opened.__enter__()
-        self._events = 0
-
-    def close(self) -> None:
-        self._opened.__exit__(None, None, None)
+    command: tuple[str, ...] = ("scorecard",)
 
     def say(self, when: int, type_: str, **data: Any) -> None:
-        self._events += 1
-        event = {"specversion": "1.0", "id": f"e{self._events}", "source": "/erp", "type": type_,
-                 "time": iso(when), "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
-        record = RawRecord("erp.jsonl", f"line {self._events}", json.dumps(event).encode())
-        assert isinstance(self.embedded.handler.take([record], Instant(when))[0], Accepted)
+        """Something is said, and known at once."""
+        now, self.now = self.now, Instant(when)
+        self.take(type_, when, {"partner_id": "nordlicht", **data})
+        self.now = now
 
     def order(self, name: str, came: str | None) -> None:
         lines = [{"sku": "coffee", "quantity": 10, "unit_price": "2.50"}]
@@ -61,22 +41,13 @@ class Office:
             self.say(at(f"{came} 18:00"), "delivery.completed", order_id=name, delivery_id=name,
                      delivered_at=came, lines=[{"sku": "coffee", "quantity": 10}])  # fmt: skip
 
-    def run(self, *args: str) -> Result:
-        env = {"DETENTE_DB": self.url, "COLUMNS": None}
-        return CliRunner(env=env).invoke(cli, ["scorecard", *args], obj=lambda: self.now)
-
-    def ok(self, *args: str) -> str:
-        result = self.run(*args)
-        assert result.exit_code == 0, result.output
-        return result.output
-
     def report(self, *args: str) -> Report:
         return Report.model_validate_json(self.ok(*args, "--format", "json"))
 
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    office = Office(tmp_path)
+    office = Office(tmp_path, PLACED, POLICY + REPORTING)
     office.order("PO-1", "2026-10-20")
     office.order("PO-2", "2026-10-22")
     office.order("PO-3", None)

@@ -17,16 +17,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from click.testing import CliRunner, Result
 
-from detente.cli import cli
-from detente.embedded import Embedded, open_embedded, wall_clock
-from detente.settings import Settings
+from detente.embedded import wall_clock
 from rules.decision import Kind
 from rules.subjects import case_id, subject_key
 from schemas.time import DAY, HOUR, MINUTE, Instant, iso, local_text, to_instant
-from streams.outcome import Accepted
-from streams.records import RawRecord
+from tests.keyboard import Keyboard
 
 POLICY = """
 rules:
@@ -52,55 +48,21 @@ commitments:
 calendars:
   default: {timezone: Europe/Berlin, hours: {mon-fri: ["09:00-17:00"]}}
 """
-DIRECTORY = """
-people:
-  anna: {name: Anna Lindner, routes: [{kind: terminal}]}
-  claire: {name: Claire Dubois, routes: [{kind: terminal}]}
-  david: {name: David Okafor, routes: [{kind: terminal}]}
-roles:
-  account_manager: anna
-  partnership_manager: claire
-  executive_sponsor: david
-  operations: anna
-partners:
-  nordlicht: {tier: strategic}
-  kontor: {tier: standard}
-"""
 #: A Monday, 10:00 in Berlin.
 MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+01:00"))
 
 
-class Helpdesk:
-    """A store that was set up on Monday, a clock that is moved by hand, and a keyboard."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = MONDAY
-        (folder / "policy.yaml").write_text(POLICY)
-        (folder / "directory.yaml").write_text(DIRECTORY)
-        self.url = f"sqlite:///{folder / 'detente.db'}"
-        settings = Settings(
-            self.url, "127.0.0.1", 0, folder / "policy.yaml", folder / "directory.yaml"
-        )
-        self._opened = open_embedded(settings, self.now)
-        self.embedded: Embedded = self._opened.__enter__()
-        self._events = 0
-
-    def close(self) -> None:
-        self._opened.__exit__(None, None, None)
+class Helpdesk(Keyboard):
+    """A helpdesk that was set up on Monday, with a person at a keyboard."""
 
     def later(self, length: int) -> None:
         """Let time pass, and decide what falls due in it."""
         self.now = Instant(self.now + length)
-        while self.embedded.handler.tick(self.now):
-            pass
+        self.tick()
 
     def say(self, type_: str, at: int | None = None, **data: Any) -> None:
-        self._events += 1
-        event = {"specversion": "1.0", "id": f"e{self._events}", "source": "/helpdesk",
-                 "type": type_, "time": iso(self.now if at is None else at),
-                 "data": {"partner_id": "nordlicht", **data}}  # fmt: skip
-        record = RawRecord("desk.jsonl", f"line {self._events}", json.dumps(event).encode())
-        assert isinstance(self.embedded.handler.take([record], self.now)[0], Accepted)
+        when = self.now if at is None else at
+        self.take(type_, when, {"partner_id": "nordlicht", **data}, "/helpdesk")
 
     def ticket(self, name: str, partner: str = "nordlicht", **data: Any) -> None:
         self.say("ticket.opened", partner_id=partner, ticket_id=name, category="quality", **data)
@@ -110,15 +72,6 @@ class Helpdesk:
 
     def became(self, name: str, status: str, **data: Any) -> None:
         self.say("ticket.status", ticket_id=name, status=status, **data)
-
-    def run(self, *args: str) -> Result:
-        env = {"DETENTE_DB": self.url, "DETENTE_ACTOR": "claire", "COLUMNS": None}
-        return CliRunner(env=env).invoke(cli, list(args), obj=lambda: self.now)
-
-    def ok(self, *args: str) -> str:
-        result = self.run(*args)
-        assert result.exit_code == 0, result.output
-        return result.output
 
     def document(self, *args: str) -> Any:
         return json.loads(self.ok(*args, "--json"))
@@ -138,7 +91,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helpdesk]:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    helpdesk = Helpdesk(tmp_path)
+    helpdesk = Helpdesk(tmp_path, MONDAY, POLICY)
     yield helpdesk
     helpdesk.close()
 
