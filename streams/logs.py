@@ -116,7 +116,7 @@ class _Guarded(logging.Formatter):
     def message(self, record: logging.LogRecord) -> str:
         more = getattr(record, "more", 0)
         said = self.clean(record.getMessage())
-        return f"{said} ({more} times more until now)" if more else said
+        return f"{said} (and {more} more until now)" if more else said
 
     def details(self, record: logging.LogRecord) -> str | None:
         return self.clean(self.formatException(record.exc_info)) if record.exc_info else None

@@ -87,7 +87,7 @@ def test_an_outage_says_the_same_once_a_minute_and_how_often_it_was_so() -> None
     for second in range(61):
         log_at(second, "no connection")
     log_at(61, "no connection")
-    assert messages(said) == ["no connection", "no connection (59 times more until now)"]
+    assert messages(said) == ["no connection", "no connection (and 59 more until now)"]
 
 
 def test_whatever_differs_in_words_or_ids_or_is_no_warning_is_said_each_time() -> None:
