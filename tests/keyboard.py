@@ -1,6 +1,14 @@
 """A store with policy and directory, a clock that is moved by hand, and a person who types."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +102,27 @@ class Keyboard:
         result = self.run(*args, actor=actor)
         assert result.exit_code == 0, result.output
         return result.output
+
+    def on_terminal(self, *args: str, columns: int = 80, typed: bytes = b"") -> str:
+        """What a person sees who runs a command in a terminal of so many columns.
+
+        It runs in a process of its own, which sees the clock on the wall.
+        """
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+        env |= {"DETENTE_DB": self.url, "DETENTE_ACTOR": "claire", "TERM": "xterm-256color",
+                "PYTHONPATH": str(Path(__file__).parents[1])}  # fmt: skip
+        with closing(os.fdopen(ours, "rb+", buffering=0)) as terminal:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "detente", *self.command, *args],
+                stdin=theirs, stdout=theirs, stderr=theirs, env=env,
+            )  # fmt: skip
+            os.close(theirs)
+            terminal.write(typed)
+            seen = b""
+            with suppress(OSError):  # the other side has closed
+                while piece := terminal.read(65_536):
+                    seen += piece
+            assert process.wait() == 0, seen.decode()
+        return seen.decode().replace("\r\n", "\n")

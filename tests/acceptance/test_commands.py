@@ -1,17 +1,9 @@
 """The commands about cases, as the people who type them see them: real stores, the whole road."""
 
-import fcntl
 import json
-import os
-import pty
 import re
 import shlex
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -692,33 +684,6 @@ def test_help_has_an_example(name: str) -> None:
 # --- on a terminal --------------------------------------------------------------------------------
 
 
-def on_terminal(shop: Shop, *args: str, columns: int = 80, typed: bytes = b"") -> str:
-    """What a person sees who runs a command in a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
-    env |= {"DETENTE_DB": shop.url, "DETENTE_ACTOR": "claire", "TERM": "xterm-256color",
-            "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
-    with closing(os.fdopen(ours, "rb+", buffering=0)) as terminal:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "detente", *args],
-            stdin=theirs, stdout=theirs, stderr=theirs, env=env,
-        )  # fmt: skip
-        os.close(theirs)
-        terminal.write(typed)
-        seen = b""
-        while True:
-            try:
-                piece = terminal.read(65_536)
-            except OSError:  # the other side has closed
-                break
-            if not piece:
-                break
-            seen += piece
-        assert process.wait() == 0, seen.decode()
-    return seen.decode().replace("\r\n", "\n")
-
-
 def bare(text: str) -> list[str]:
     return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
 
@@ -727,7 +692,7 @@ def bare(text: str) -> list[str]:
 def test_cases_fit_the_terminal(today: Shop, columns: int) -> None:
     case = today.late("a-rather-long-order-number-2026-000017", "nordlicht", by=60 * HOUR)
     today.ok("assign", case, "--to", "anna")
-    seen = on_terminal(today, "cases", columns=columns)
+    seen = today.on_terminal("cases", columns=columns)
     assert "\x1b[" in seen
     lines = bare(seen)
     assert max(map(len, lines)) <= columns
@@ -740,14 +705,14 @@ def test_a_story_on_a_terminal_strikes_out_what_was_wrong(today: Shop) -> None:
     case = today.late()
     today.say("delivery.completed", today.now, partner_id="kontor", order_id="PO-1",
               delivery_id="D1", delivered_at=iso(today.now - 90 * HOUR), final=True)  # fmt: skip
-    seen = on_terminal(today, "case", case)
+    seen = today.on_terminal("case", case)
     assert re.search(r"\x1b\[[0-9;]*9m[^\x1b]*opened at management", seen)
     assert max(map(len, bare(seen))) <= 80
 
 
 def test_the_root_cause_is_asked_for_on_a_terminal(today: Shop) -> None:
     case = today.late()
-    seen = on_terminal(today, "resolve", case, typed=b"lorry broke down\n")
+    seen = today.on_terminal("resolve", case, typed=b"lorry broke down\n")
     assert "What caused it?" in seen
     last = today.document("case", case)["steps"][-1]
     assert last["why"] == ["root cause: lorry broke down"]
@@ -756,4 +721,4 @@ def test_the_root_cause_is_asked_for_on_a_terminal(today: Shop) -> None:
 def test_nothing_from_outside_reaches_the_terminal_as_an_escape(today: Shop) -> None:
     name = "PO-[bold]1[/bold]"
     case = today.late(name)
-    assert name in " ".join(bare(on_terminal(today, "explain", case, columns=200)))
+    assert name in " ".join(bare(today.on_terminal("explain", case, columns=200)))

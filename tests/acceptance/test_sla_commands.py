@@ -1,16 +1,8 @@
 """What is promised, as the people who type the commands see it: real stores, the whole road."""
 
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
-from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -272,26 +264,9 @@ def test_many_tickets_are_read_by_the_page_and_no_order_is(
 def test_sla_fits_the_terminal(desk: Helpdesk, columns: int) -> None:
     desk.now = wall_clock()  # a process of its own sees no other
     desk.ticket("a-rather-long-ticket-number-2026-000017")
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
-    env |= {"DETENTE_DB": desk.url, "TERM": "xterm-256color",
-            "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
-    with closing(os.fdopen(ours, "rb", buffering=0)) as terminal:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "detente", "sla"],
-            stdout=theirs,
-            stderr=theirs,
-            env=env,
-        )
-        os.close(theirs)
-        seen = b""
-        with suppress(OSError):  # the other side has closed
-            while piece := terminal.read(65_536):
-                seen += piece
-        assert process.wait() == 0, seen.decode()
-    assert b"\x1b[" in seen
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).splitlines()
+    seen = desk.on_terminal("sla", columns=columns)
+    assert "\x1b[" in seen
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= columns
     # What a person acts on is never cut into pieces.
     due = local_text(desk.now + 2 * HOUR, ZoneInfo("Europe/Berlin"))
