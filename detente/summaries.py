@@ -144,10 +144,7 @@ def _summary(
 
 
 def _line(case: CaseRow, house: House) -> str:
-    headline = case.headline
-    name = house.partner_name(case.partner_id or None) or case.partner_id
-    if case.partner_id and headline.startswith(case.partner_id):  # readers know names, not ids
-        headline = name + headline.removeprefix(case.partner_id)
-    elif name:
-        headline = f"{name}: {headline}"
+    headline = house.headline(case.headline, case.partner_id)
+    if case.partner_id and not case.headline.startswith(case.partner_id):
+        headline = f"{house.partner_name(case.partner_id) or case.partner_id}: {headline}"
     return f"{headline} ({case.case_id})"

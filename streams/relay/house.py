@@ -33,6 +33,13 @@ class House:
         known = None if partner_id is None else self.recipients.directory.partners.get(partner_id)
         return None if known is None else known.name
 
+    def headline(self, said: str, partner_id: str | None) -> str:
+        """A headline with the partner's name, which people know, for the id that it begins with."""
+        name = self.partner_name(partner_id)
+        if name and partner_id and said.startswith(partner_id):
+            return name + said.removeprefix(partner_id)
+        return said
+
     def name(self, person: str) -> str:
         """What people call somebody."""
         known = self.recipients.person(person)

@@ -240,10 +240,7 @@ def _entry(job: Job, case: CaseRow | None, house: House, now: Instant) -> Entry:
 def entry_of(effect: Effect, case: CaseRow | None, house: House, now: Instant) -> Entry:
     """What an effect tells at this moment, whoever reads it."""
     text = effect.text
-    partner, headline = _str(text, "partner") or effect.partner_id or "", _str(text, "headline")
-    name = house.partner_name(effect.partner_id) or partner
-    if headline and partner and headline.startswith(partner):  # readers know names, not ids
-        headline = name + headline.removeprefix(partner)
+    partner = _str(text, "partner") or effect.partner_id or ""
     state = effect.state or (case.state if case else None)
     owner = case.owner if case else None
     return Entry(
@@ -252,10 +249,10 @@ def entry_of(effect: Effect, case: CaseRow | None, house: House, now: Instant) -
         kind=_KINDS[effect.kind],
         case_id=effect.case_id,
         tier=effect.tier,
-        partner=name,
+        partner=house.partner_name(effect.partner_id) or partner,
         partner_tier=case.partner_tier if case else _str(text, "partner_tier"),
         subject=_str(text, "subject") or "",
-        headline=headline or "",
+        headline=house.headline(_str(text, "headline") or "", effect.partner_id),
         exposure=_str(text, "exposure"),
         why=_lines(text.get("why")),
         at=effect.at,

@@ -95,7 +95,7 @@ def mine(
     for title, found in (("To be acknowledged", asked), ("Yours", owned)):
         if found:
             lines.append(f"*{title}*")
-            lines += [_line(case, zone) for case in found[:MOST]]
+            lines += [_line(case, house, zone) for case in found[:MOST]]
             if len(found) > MOST:
                 lines.append(f"… and {len(found) - MOST} more")
     return lines
@@ -110,9 +110,10 @@ def _roles(partner_tier: str, policy: CompiledPolicy) -> dict[str, str]:
     return {rung.tier: rung.document.notify for rung in policy.ladder(partner_tier)}
 
 
-def _line(case: CaseRow, zone: str) -> str:
+def _line(case: CaseRow, house: House, zone: str) -> str:
     due = f", until {date(case.due, zone)}" if case.due is not None else ""
-    return f"• `{case.case_id}` {value(case.headline, 120)} ({case.state} at {case.tier}{due})"
+    headline = value(house.headline(case.headline, case.partner_id), 120)
+    return f"• `{case.case_id}` {headline} ({case.state} at {case.tier}{due})"
 
 
 def story(tx: Transaction, case: CaseRow, zone: str) -> list[str]:

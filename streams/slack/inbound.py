@@ -192,7 +192,7 @@ class Inbound:
         place = click.place
         opened = Opened(case.case_id, click.moment, place.channel, place.ts, place.url,
                         place.is_private)  # fmt: skip
-        view = modal(click.action, case, opened, self._choices(case))
+        view = modal(click.action, self._headline(case), opened, self._choices(case))
         if not await self._web.open_view(click.trigger_id, view):
             await self._say(click, ["The form could not be opened in time. Click again."])
 
@@ -278,7 +278,7 @@ class Inbound:
             section = _section(commands.story(tx, case, zone))
             shown = showing.current(tx, case, house, person, now, self._web.base_url)
             if shown is None:
-                line = f"*{value(case.headline, 500)}*\n{case.case_id}: {case.state}"
+                line = f"*{value(self._headline(case), 500)}*\n{case.case_id}: {case.state}"
                 return {"text": line, "blocks": [_section([line]), section]}
             arguments = shown.arguments()
             arguments["blocks"] = [*arguments["blocks"], section]
@@ -317,11 +317,7 @@ class Inbound:
         return f"{value(headline, 300)}: {value(said, 1_000)}."
 
     def _headline(self, case: CaseRow) -> str:
-        """As people call the partner, where the directory says so."""
-        name = self._house().partner_name(case.partner_id)
-        if name and case.headline.startswith(case.partner_id):
-            return name + case.headline.removeprefix(case.partner_id)
-        return case.headline
+        return self._house().headline(case.headline, case.partner_id)
 
     async def _tell(self, found: Interaction, decided: Decided) -> None:
         lines = [self._sentence(decided)]

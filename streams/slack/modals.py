@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from notifiers.render import plain
 from notifiers.slack.blocks import Action
 from notifiers.slack.mrkdwn import literal, value
-from rules.decision import CaseRow
 from streams.slack.actions import Field, Json, Opened
 
 #: Slack takes so many options in one menu, or so many groups of so many.
@@ -14,7 +14,7 @@ _OPTIONS = 100
 _LONGEST_VALUE = 150
 
 
-def modal(action: Action, case: CaseRow, opened: Opened, people: Sequence[tuple[str, str]]) -> Json:
+def modal(action: Action, headline: str, opened: Opened, people: Sequence[tuple[str, str]]) -> Json:
     """The view for `views.open`. `people` are ids and names to choose from, the nearest first.
 
     Raises KeyError for an action that needs no modal.
@@ -24,7 +24,7 @@ def modal(action: Action, case: CaseRow, opened: Opened, people: Sequence[tuple[
         "type": "section",
         "text": {
             "type": "mrkdwn",
-            "text": f"*{value(case.headline, 2_000)}*\n{value(case.case_id, 200)}",
+            "text": f"*{value(headline, 2_000)}*\n{value(opened.case, 200)}",
             "verbatim": True,
         },
     }
@@ -68,7 +68,10 @@ def _until(label: str, hint: str = "", *, optional: bool = False) -> Json:
 
 def _person(people: Sequence[tuple[str, str]]) -> Json:
     options = [
-        {"text": _plain(name), "value": key} for key, name in people if len(key) <= _LONGEST_VALUE
+        # A name may show nothing at all, and Slack refuses a form with an empty line.
+        {"text": _plain(plain(name) or key), "value": key}
+        for key, name in people
+        if len(key) <= _LONGEST_VALUE
     ]
     menu: Json = {"type": "static_select", "placeholder": _plain("Choose a person")}
     if len(options) <= _OPTIONS:

@@ -42,6 +42,7 @@ from tests.slack_stories import (
     Race,
     state_of,
 )
+from tests.unit.test_slack_blocks import control_sequences, mrkdwn
 
 
 class ServiceOffice(Office):
@@ -346,6 +347,33 @@ async def test_slash_commands(office: ServiceOffice) -> None:
     assert "Name a partner" in await office.slash("oncall nobody")
     assert "/detente mine" in await office.slash("")
     assert "you want to say" in await office.slash(f"comment {case_id}")
+
+
+async def test_nobody_is_pinged_by_an_answer_or_a_form(tmp_path: Path) -> None:
+    called = DIRECTORY.replace("name: Acme Foods", 'name: "<!channel> *Acme*"')
+    called = called.replace("name: Claire Dubois", 'name: "<@U0HENRIK>"')
+    async with opened(tmp_path, directory=called) as office:
+        [message] = await office.conflict("PO-1")
+        case_id = office.case().case_id
+        for action in ("assign", "resolve"):
+            views = len(office.slack.views)
+            await office.click(message, f"detente_{action}", "U0HENRIK")
+            await office.until(lambda views=views: len(office.slack.views) > views)  # type: ignore[misc]
+        said = [
+            await office.slash(text, user)
+            for user, text in (
+                ("U0CLAIRE", "mine"), ("U0CLAIRE", f"comment {case_id} <!here> it is"),
+                ("U0CLAIRE", f"ack {case_id}"), ("U0HENRIK", f"ack {case_id}"),
+                ("U0HENRIK", f"case {case_id}"), ("U0HENRIK", "oncall acme"),
+                ("U0HENRIK", "case <!here>"), ("U0HENRIK", "digest <!here>"),
+            )
+        ]  # fmt: skip
+        assert "&lt;!channel&gt;" in said[0]
+        assert "&lt;@U0HENRIK&gt;" in said[3]
+        texts = [body["text"] for body in office.said] + mrkdwn([*office.said, *office.slack.views])
+        assert len(texts) > 20
+        for text in texts:
+            assert all(found.startswith("!date^") for found in control_sequences(text)), text
 
 
 async def test_the_digest_that_was_issued_last_is_shown_by_a_command(office: ServiceOffice) -> None:

@@ -328,6 +328,10 @@ def entries(draw: st.DrawFn) -> Entry:
         state=draw(st.sampled_from([None, "open", "acknowledged", "snoozed", "resolved"])),
         on_behalf=draw(st.none() | FOREIGN),
         would_have_told=draw(st.none() | st.tuples(FOREIGN, FOREIGN)),
+        asked=draw(
+            st.none() | st.builds(Asked, FOREIGN, st.tuples(FOREIGN, FOREIGN), st.just(DUE))
+        ),
+        joined=draw(st.none() | FOREIGN),
     )  # fmt: skip
     told = replace(entry, kind=EntryKind.ALERT) if draw(st.booleans()) else None
     return replace(entry, alert=told if kind is EntryKind.UPDATE else None)
@@ -347,20 +351,17 @@ def test_whatever_partners_are_called_slack_takes_it_and_nobody_is_pinged(
         case_message(entry, one, "https://d.example.com"), reply(entry, one), bundle(many)
     ):  # fmt: skip
         validate(found)
-        foreign = [t for t in _mrkdwn(found) if t]
-        for text in (*foreign, found.text):
+        for text in (*mrkdwn([found.blocks, found.attachments]), found.text):
             assert all(c.startswith("!date^") for c in control_sequences(text))
         assert control_sequences(found.text) == []
 
 
-def _mrkdwn(found: Rendered) -> list[str]:
-    def texts(node: Any) -> list[str]:
-        if isinstance(node, dict):
-            own = [str(node["text"])] if node.get("type") == "mrkdwn" else []
-            return own + [t for v in node.values() for t in texts(v)]
-        return [t for v in node for t in texts(v)] if isinstance(node, list) else []
-
-    return texts([found.blocks, found.attachments])
+def mrkdwn(node: Any) -> list[str]:
+    """The texts in blocks and the like that Slack reads as markup."""
+    if isinstance(node, dict):
+        own = [str(node["text"])] if node.get("type") == "mrkdwn" else []
+        return own + [t for v in node.values() for t in mrkdwn(v)]
+    return [t for v in node for t in mrkdwn(v)] if isinstance(node, list) else []
 
 
 @given(text=FOREIGN, limit=st.integers(10, 300))
