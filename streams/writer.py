@@ -59,7 +59,7 @@ class BusyError(NotTakenError):
 class UnavailableError(NotTakenError):
     """The store could not be written to."""
 
-    what = "the store cannot be written to"
+    what = "the database cannot be written to"
     taken = "nothing of this request was taken"
     """What the sender must know of it."""
 
@@ -93,7 +93,7 @@ class Writer:
     event loop in which `start` was awaited.
     """
 
-    where = "the store"
+    where = "the database"
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ class Writer:
 
     def _note(self, error: BaseException) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
-        _log.error("The store could not be written to: %s", self.trouble)
+        _log.error("The database could not be written to: %s", self.trouble)
 
     def _tell(self, answer: Callable[[], None]) -> None:
         try:

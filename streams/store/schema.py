@@ -49,7 +49,7 @@ def check(connection: Connection) -> None:
     if version == NEWEST:
         return
     if version is None:
-        raise SchemaError(f"{place} is empty; `detente migrate` makes a store of it")
+        raise SchemaError(f"{place} is empty; `detente migrate` makes its tables")
     if version not in _known():
         raise SchemaError(
             f"{place} has the schema {version}, which this Detente does not know; its newest is "

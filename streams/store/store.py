@@ -49,7 +49,7 @@ class Store:
         parsed = parse_url(url)
         if file := database_file(parsed):
             if not create and not file.exists():
-                raise StoreError(f"there is no store at {file}")
+                raise StoreError(f"there is no database at {file}")
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -138,7 +138,7 @@ def _said_plainly(url: URL) -> Iterator[None]:
     try:
         yield
     except exc.TimeoutError as error:
-        raise Unavailable(f"the store at {shown(url)} cannot be used now: {error}") from error
+        raise Unavailable(f"the database {shown(url)} cannot be used now: {error}") from error
     except exc.DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
         reason = " ".join(str(error.orig).split())
@@ -149,7 +149,7 @@ def _said_plainly(url: URL) -> Iterator[None]:
             or error.connection_invalidated
             or state.startswith(_AWAY)
         ):
-            raise Unavailable(f"the store at {shown(url)} cannot be used now: {reason}") from error
+            raise Unavailable(f"the database {shown(url)} cannot be used now: {reason}") from error
         if "not a database" in reason:
             raise StoreError(f"{shown(url)} is not a database; name another file") from error
         raise

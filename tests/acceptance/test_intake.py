@@ -378,7 +378,7 @@ async def test_trouble_with_the_store_is_a_503_and_nothing_is_taken(service: Ser
     assert "nothing of this request was taken" in answer["error"]
     assert "No space" not in answer["error"]
     status, answer = await service.request("GET", "/health/ready")
-    assert (status, answer["why"]) == (503, "the store cannot be written to")
+    assert (status, answer["why"]) == (503, "the database cannot be written to")
     service.memory.error = None
     assert summary((await service.post(order("a")))[1]) == {"accepted": 1}
     assert (await service.request("GET", "/health/ready"))[0] == 200

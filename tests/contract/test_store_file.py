@@ -73,7 +73,7 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_made_only_if_asked_to(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "store.db"
-    with pytest.raises(StoreError, match=r"there is no store at .*store\.db"):
+    with pytest.raises(StoreError, match=r"there is no database at .*store\.db"):
         Store.open(url(file), create=False)
     assert not file.parent.exists()
     with Store.open(url(file)) as store:
