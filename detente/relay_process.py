@@ -50,7 +50,7 @@ from streams.metrics import Metrics
 from streams.relay import Relay, Shift
 from streams.scheduler import Scheduler
 from streams.store import Store
-from streams.writer import INFRASTRUCTURE_ERRORS, Clock
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock, StoppedError
 
 #: Where it shows its health unless told otherwise.
 DEFAULT_PORT = 8381
@@ -60,7 +60,7 @@ _TELL_EVERY, _ANNOUNCE_EVERY = 0.5, 0.5
 #: Microseconds for which the duty is one relay's, unless it takes it again.
 _DUTY = 15 * SECOND
 #: Seconds that each part gets to end, within the ten of the whole.
-_LOOPS_GRACE, _SLACK_GRACE, _HTTP_GRACE = 3.0, 1.0, 1.0
+_LOOPS_GRACE, _SLACK_GRACE, _HTTP_GRACE, _DUTY_GRACE = 2.0, 1.0, 1.0, 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class RelayProcess:
         announcer = Announcer(
             self._cluster.kafka, parts.store, parts.writer, self.name, self._clock
         )
-        stack.push_async_callback(announcer.stop)
+        stack.push_async_callback(_leave, announcer.stop)
         slack = self._listen_to_slack(parts, session)
         if slack is not None:
             stack.push_async_callback(slack.inbound.close, _SLACK_GRACE)
@@ -173,7 +173,7 @@ class RelayProcess:
         started()
         await self._run((tell, announce, watch, post), slack)
         if self._stopping.is_set():
-            await parts.writer.call(duties.leave)
+            await _leave(partial(parts.writer.call, duties.leave))
 
     async def _run(
         self, steps: Sequence[Callable[[], Awaitable[float]]], slack: SlackAtWork | None
@@ -294,6 +294,15 @@ class _Duties:
         """Leave the duty to the others at once."""
         with self._store.transaction() as tx:
             tx.leave_duty(WATCH, self._name)
+
+
+async def _leave(leave: Callable[[], Awaitable[None]]) -> None:
+    """Leave a duty to the others, if that can be done."""
+    try:
+        async with asyncio.timeout(_DUTY_GRACE):
+            await leave()
+    except (StoppedError, *INFRASTRUCTURE_ERRORS) as error:
+        _log.info("A duty could not be left, and ends by itself: %s", error)
 
 
 def _trouble(parts: Parts) -> str | None:

@@ -35,7 +35,7 @@ _LOOK_MS = 200
 #: Seconds between two tries to reach the database or the brokers.
 _AGAIN = 0.5
 #: Seconds that the batch at hand gets to end when the worker is stopped.
-_LAST_BATCH = 4.0
+_LAST_BATCH = 3.0
 #: Seconds that the brokers get to hear that we leave.
 _LEAVE_WITHIN = 2.0
 #: Seconds between two words to Kafka of how far we are.
