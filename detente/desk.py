@@ -18,7 +18,7 @@ from rules.calendars import BusinessCalendar
 from rules.decision import CaseRow, Kind, State
 from rules.effects import STAND_IN
 from rules.patterns import read_pattern_key
-from rules.subjects import split_key
+from rules.subjects import case_id_meant, split_key
 from schemas.policy import Policy
 from schemas.time import SECOND, Instant, iso
 from streams.feeds import learn
@@ -30,8 +30,6 @@ from streams.store.engines import database_file, parse_url
 _SIGN_OF_LIFE = 15 * SECOND
 #: How many cases are named when a beginning fits several.
 _NAMED = 10
-#: Letters that are easily taken for digits, and are not used in the id of a case.
-_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 def now() -> Instant:
@@ -103,17 +101,17 @@ def find_case(tx: Transaction, text: str) -> CaseRow:
 
     Raises RefusedError when there is none, or more than one.
     """
-    written = text.strip().upper().removeprefix("C-").translate(_MISREAD)
-    if not written.isalnum():
+    meant = case_id_meant(text)
+    if meant is None:
         raise RefusedError(f"{text!r} is not the id of a case; `detente cases` lists them")
-    found = tx.find_cases(f"C-{written}", _NAMED + 1)
+    found = tx.find_cases(meant, _NAMED + 1)
     if len(found) == 1:
         return found[0]
     if not found:
-        raise RefusedError(f"there is no case C-{written}; `detente cases --all` lists every one")
+        raise RefusedError(f"there is no case {meant}; `detente cases --all` lists every one")
     named = ", ".join(case.case_id for case in found[:_NAMED])
     more = " ..." if len(found) > _NAMED else ""
-    raise RefusedError(f"several cases begin with C-{written}: {named}{more}; write more of it")
+    raise RefusedError(f"several cases begin with {meant}: {named}{more}; write more of it")
 
 
 def find_cases(tx: Transaction, texts: tuple[str, ...]) -> list[CaseRow]:

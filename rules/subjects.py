@@ -20,6 +20,8 @@ from schemas.events import Event
 from schemas.time import Instant, to_instant
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U to misread aloud
+#: What somebody types who takes a digit for the letter that it is like.
+_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 def subject_key(kind: Kind, partner_id: str, name: str) -> str:
@@ -44,6 +46,15 @@ def case_id(key: str) -> str:
         number, letter = divmod(number, 32)
         letters.append(_ALPHABET[letter])
     return "C-" + "".join(letters)
+
+
+def case_id_meant(text: str) -> str | None:
+    """The id of a case, or its beginning, as somebody writes it; None if it cannot be one.
+
+    `C-` may be left out, letters may be small, and O, I and L stand for the digits that they look like.
+    """
+    letters = text.strip("`* ").upper().removeprefix("C-").translate(_MISREAD)
+    return f"C-{letters}" if letters.isalnum() else None
 
 
 class Contribution(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from notifiers.slack.mrkdwn import date, value
 from rules.decision import CaseRow, State
 from rules.policy import CompiledPolicy
+from rules.subjects import case_id_meant
 from rules.transitions import ACTIVE
 from schemas.report import ReportKind
 from schemas.time import Instant
@@ -24,8 +25,6 @@ USAGE = (
 NO_DIGEST = "There is no weekly digest yet: none has been issued."
 #: So many cases and steps are listed in one answer.
 MOST = 15
-#: Letters that are easily taken for digits, and are not used in the id of a case.
-_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 class NotFoundError(Exception):
@@ -68,12 +67,12 @@ def find_digest(tx: Transaction, text: str) -> str:
 
 def find_case(tx: Transaction, text: str) -> CaseRow:
     """The case whose id begins so; `C-` may be left out. Raises NotFoundError."""
-    written = text.strip("`* ").upper().removeprefix("C-").translate(_MISREAD)
-    if not written.isalnum():
+    meant = case_id_meant(text)
+    if meant is None:
         raise NotFoundError("Name the case by its id, or by the first letters of it.")
-    found = tx.find_cases(f"C-{written}", MOST + 1)
+    found = tx.find_cases(meant, MOST + 1)
     if not found:
-        raise NotFoundError(f"There is no case C-{value(written, 100)}.")
+        raise NotFoundError(f"There is no case {value(meant, 100)}.")
     if len(found) > 1:
         named = ", ".join(case.case_id for case in found[:MOST])
         raise NotFoundError(f"Several cases begin so: {named}. Write more of the id.")
