@@ -89,9 +89,11 @@ class IssuedScorecard:
         return _unpack(self._evidence)
 
 
-def issued_scorecard(tx: Transaction, partner_id: str, month: Month) -> IssuedScorecard | None:
-    """The newest issue of a scorecard; None if it was not issued."""
-    found = tx.issued_report(ReportKind.SCORECARD, month.key, partner_id)
+def issued_scorecard(
+    tx: Transaction, partner_id: str, month: Month, issue: int | None = None
+) -> IssuedScorecard | None:
+    """A scorecard as it was issued: the newest issue, or the one of that number; None if not."""
+    found = tx.issued_report(ReportKind.SCORECARD, month.key, partner_id, issue)
     return None if found is None else IssuedScorecard.of(found)
 
 

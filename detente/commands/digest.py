@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,20 +13,23 @@ from detente.desk import Desk, open_desk
 from detente.output import (
     RefusedError,
     is_terminal,
-    print_json,
     print_table,
     progress_bar,
-    remark,
     say,
-    shown,
 )
-from detente.report_formats import Format, rendered
+from detente.report_formats import (
+    Format,
+    figure_named,
+    remark_issue,
+    rendered,
+    report_options,
+    write,
+)
 from detente.settings import db_option
 from rules.deadlines import in_words
 from rules.digest.digest import Digest
 from rules.digest.period import Days, read_period, week_at
 from rules.report_parts import many
-from schemas.documents import closest
 from schemas.report import Report
 from schemas.time import SECOND, Instant, local_text, to_instant
 from streams.digests import Digests, PeriodError
@@ -39,31 +41,13 @@ _SHOWN = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome
           "question", "waits_seconds")  # fmt: skip
 _MOMENTS = frozenset({"due", "asked", "at", "from", "until", "acknowledged", "stopped"})
 _SECONDS = "_seconds"
-#: Names of figures that a message lists.
-_NAMED = 12
 
 
 @click.command()
 @click.option("--week", metavar="WEEK", help="E.g. 2026-W47.  [default: the last that is over]")
 @click.option("--year", metavar="YEAR", help="A whole year instead of a week: 2026.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(Format), case_sensitive=False),
-    default=Format.TERMINAL.value,
-    show_default=True,
-    help="What to print.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("-o", "--output", metavar="FILE", help="Write it to a file.")
-@click.option("--explain", "figure", metavar="FIGURE", help="List the rows behind a figure.")
-@click.option("--issue", "freeze", is_flag=True, help="Freeze it: it never changes again.")
-@click.option("--restate", is_flag=True, help="Issue it anew if later events have changed it.")
-@click.option(
-    "--number", type=click.IntRange(min=1), metavar="N", help="An issue other than the newest."
-)
+@report_options
 @click.option("--rebuild", is_flag=True, help="Make the ledger behind it anew first.")
-@click.option("--draft", is_flag=True, help="As it would be now, though it has been issued.")
 @db_option
 def digest(  # noqa: PLR0913 - the options of a command
     *,
@@ -104,7 +88,7 @@ def digest(  # noqa: PLR0913 - the options of a command
         except PeriodError as error:
             raise RefusedError(str(error)) from None
     if figure is None:
-        _write(rendered(report, wanted, to_file=output is not None), output)
+        write(rendered(report, wanted, to_file=output is not None), output)
     else:
         _explain(report, figure, rows, wanted, output)
 
@@ -134,13 +118,7 @@ def _issue(digests: Digests, period: Days, now: Instant, *, restate: bool) -> No
     if restate and before is None:
         raise RefusedError(f"{period.key} has not been issued; --issue does that")
     issued = digests.issue(period, now, restate=restate)
-    if issued is not None:
-        what = "Issued" if issued.report.issue == 1 else f"Restated (issue {issued.report.issue})"
-        remark(f"{what}: {period.key}, SHA-256 {issued.hash}")
-    elif restate:
-        remark(f"Nothing that came later changes a figure of {period.key}; it stays as it is.")
-    else:
-        remark(f"{period.key} was issued before and stays as it is; --restate issues it anew.")
+    remark_issue(period.key, issued, restate=restate)
 
 
 def _find(
@@ -174,20 +152,10 @@ def _explain(
     form: Format,
     output: str | None,
 ) -> None:
-    figure = report.figure(name)
-    if figure is None:
-        names = [each.id for each in report.all_figures()]
-        near = closest(name, names)
-        listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-        raise RefusedError(
-            f"this digest has no figure {shown(name)}.{near or f' It has: {listed}'}"
-        )
+    figure = figure_named(report, name)
     if form is Format.JSON:
         document = {"figure": figure.model_dump(mode="json"), "rows": list(rows)}
-        if output is None:
-            print_json(document)
-        else:
-            _write(json.dumps(document, indent=2, ensure_ascii=False) + "\n", output)
+        write(json.dumps(document, indent=2, ensure_ascii=False) + "\n", output)
         return
     say(f"{figure.label}: {figure.shown}")
     say(figure.definition)
@@ -207,14 +175,3 @@ def _cell(name: str, value: Any, zone: ZoneInfo) -> object:
     if name.endswith(_SECONDS):
         return in_words(value * SECOND) if value else ""
     return value
-
-
-def _write(text: str, output: str | None) -> None:
-    if output is None:
-        say(text.removesuffix("\n"))
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RefusedError(f"{output} cannot be written: {error.strerror}") from None
-    remark(f"Written to {output}.")

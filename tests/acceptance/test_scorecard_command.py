@@ -142,6 +142,9 @@ def test_what_was_issued_stays_as_it_was_and_is_restated_with_what_changed(offic
     assert (change.was, change.now) == ("33.3 % of 3 orders", "66.6 % of 3 orders")
     assert change.because == "1 row changed"
     assert "66.6 % of 3 orders" in office.ok("nordlicht", "--explain", "otif")
+    assert office.report("nordlicht", "--number", "1") == first
+    assert "33.3 % of 3 orders" in office.ok("nordlicht", "--explain", "otif", "--number", "1")
+    assert "2026-10 has no issue 3" in office.run("nordlicht", "--number", "3").output
 
 
 def test_an_excuse_that_is_given_later_is_in_a_restatement_and_a_later_delivery_is_not(
