@@ -51,7 +51,7 @@ def case_id(key: str) -> str:
 def case_id_meant(text: str) -> str | None:
     """The id of a case, or its beginning, as somebody writes it; None if it cannot be one.
 
-    `C-` may be left out, letters may be small, and O, I and L stand for the digits that they look like.
+    `C-` may be left out, letters may be small, and O, I and L stand for the digits they look like.
     """
     letters = text.strip("`* ").upper().removeprefix("C-").translate(_MISREAD)
     return f"C-{letters}" if letters.isalnum() else None
