@@ -16,6 +16,7 @@ from rules.attainment import OUTCOMES, Outcome
 from rules.clocks import dues
 from rules.clocks.clock import Clock, ClockState, Downgrade
 from rules.clocks.judging import SETTLED
+from rules.clocks.ladder_clocks import ASKING
 from rules.clocks.subject_clocks import clocks_of
 from rules.clocks.touchpoint_clocks import sessions_said
 from rules.clocks.working_days import local_day
@@ -336,16 +337,7 @@ def _pauses(clock: Clock) -> Iterator[Pause]:
 
 # --- escalations ----------------------------------------------------------------------------------
 
-_ASKING = frozenset(
-    {
-        StepKind.OPENED,
-        StepKind.RAISED,
-        StepKind.ESCALATED,
-        StepKind.DEESCALATED,
-        StepKind.REOPENED,
-    }
-)
-_ENDING = frozenset({*_ASKING, StepKind.RESOLVED, StepKind.CLOSED, StepKind.RETRACTED})
+_ENDING = frozenset({*ASKING, StepKind.RESOLVED, StepKind.CLOSED, StepKind.RETRACTED})
 _TAKEN_UP = frozenset({StepKind.ACKNOWLEDGED, StepKind.WAITING, StepKind.SNOOZED})
 _BECAUSE = {
     "escalated:acknowledge": "acknowledge",
@@ -367,7 +359,7 @@ def _escalations(
     in_bulk = _acknowledged_in_bulk(document)
     rule, opened_at, n = "", 0, 0
     for place, ask in enumerate(standing):
-        if ask.kind not in _ASKING:
+        if ask.kind not in ASKING:
             continue
         n += 1
         said = ask.receipt.get("rules")

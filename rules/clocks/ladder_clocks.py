@@ -22,7 +22,8 @@ from schemas.units import Span
 ACKNOWLEDGE = "acknowledge"
 RESOLVE = "resolve"
 
-_ASKING = frozenset(
+#: Steps by which a case asks a tier.
+ASKING = frozenset(
     {
         StepKind.OPENED,
         StepKind.RAISED,
@@ -103,7 +104,7 @@ def ladder_clocks(
         for c in document.contributions
         if c.type == "case.assigned"
     }
-    moves = [n for n, step in enumerate(standing) if step.kind in _ASKING]
+    moves = [n for n, step in enumerate(standing) if step.kind in ASKING]
     clocks: list[Clock] = []
     cycle = 0
     for n, end in zip_longest(moves, moves[1:]):
