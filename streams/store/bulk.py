@@ -45,7 +45,7 @@ _UPDATE = (
 )
 # Apart from the rest, for it hardly ever changes: SQLite writes an index anew for each column of
 # it that is set, even to what it was.
-_BEGIN = "UPDATE subject SET began_at = ?, began_week = ? WHERE key = ? AND began_at IS NOT ?"
+_BEGIN = "UPDATE subject SET began_at = ?, began_week = ? WHERE key = ?"
 _OWNERS = "INSERT INTO clock_owner (case_id, subject) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -107,22 +107,27 @@ def insert(connection: Connection, rows: Sequence[SubjectRow]) -> None:
 
 
 def update(connection: Connection, rows: Sequence[SubjectRow]) -> None:
-    """Replace stored subjects. Raises LostRace when one has moved on from its version."""
+    """Replace stored subjects, but not when they began.
+
+    Raises LostRace when one has moved on from its version.
+    """
     if not rows:
         return
-    ordered = sorted(rows, key=_by_key)
     done = connection.exec_driver_sql(
         _UPDATE,
         [
             (row.document, row.feeds_due, row.people_due, row.has_case, row.key, row.version)
-            for row in ordered
+            for row in sorted(rows, key=_by_key)
         ],
     )
     if done.rowcount != len(rows):
         raise LostRace("a subject has been changed by another transaction since it was loaded")
-    connection.exec_driver_sql(
-        _BEGIN, [(row.began_at, _week(row), row.key, row.began_at) for row in ordered]
-    )
+
+
+def update_beginnings(connection: Connection, rows: Sequence[SubjectRow]) -> None:
+    """Store when these subjects began."""
+    if rows:
+        connection.exec_driver_sql(_BEGIN, [(row.began_at, _week(row), row.key) for row in rows])
 
 
 def insert_owners(connection: Connection, subjects: Mapping[str, str]) -> None:

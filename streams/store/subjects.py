@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import (
+    Connection,
     Executable,
     Select,
     bindparam,
@@ -80,11 +81,19 @@ class SubjectQueries(Queries):
     is_alone = False
     """Whether no other transaction that decides is under way; see `enter`."""
 
+    def __init__(self, connection: Connection, *, writes: bool = False) -> None:
+        super().__init__(connection, writes=writes)
+        self._loaded: dict[str, SubjectRow] = {}
+        """What was loaded to be written."""
+
     def load_subjects(self, keys: Collection[str]) -> dict[str, SubjectRow]:
         """The stored ones of these subjects, by key; any number of keys is fine."""
         if self.is_postgres:
             return bulk_postgres.load(self.connection, keys, lock=self.writes)
-        return bulk.load(self.connection, keys)
+        found = bulk.load(self.connection, keys)
+        if self.writes:
+            self._loaded |= found
+        return found
 
     def subject(self, key: str) -> SubjectRow | None:
         """One subject."""
@@ -258,10 +267,19 @@ class SubjectQueries(Queries):
     def _write_subjects(self, rows: Sequence[SubjectRow]) -> None:
         statements = bulk_postgres if self.is_postgres else bulk
         statements.insert(self.connection, [row for row in rows if row.version == 0])
-        statements.update(self.connection, [row for row in rows if row.version != 0])
+        known = [row for row in rows if row.version != 0]
+        statements.update(self.connection, known)
+        if not self.is_postgres:
+            moved = [row for row in known if self._began_at_another_time(row)]
+            bulk.update_beginnings(self.connection, moved)
         new = [row.key for row in rows if row.version == 0 and row.kind in WITH_CLOCKS]
         owners = {case_id(key): key for key in new}
         statements.insert_owners(self.connection, owners)
+
+    def _began_at_another_time(self, row: SubjectRow) -> bool:
+        """Whether it may have begun at another time than is stored."""
+        old = self._loaded.get(row.key)
+        return old is None or old.version != row.version or old.began_at != row.began_at
 
     def _write_occurrences(
         self,
@@ -305,4 +323,7 @@ class SubjectQueries(Queries):
     def _subjects(self, query: Select[tuple[object, ...]]) -> list[SubjectRow]:
         if self.writes:
             query = query.with_for_update(skip_locked=True)  # SQLite, with its one writer, skips it
-        return [bulk.subject_row(row) for row in self.connection.execute(query)]
+        found = [bulk.subject_row(row) for row in self.connection.execute(query)]
+        if self.writes:
+            self._loaded |= {row.key: row for row in found}
+        return found

@@ -274,6 +274,18 @@ def test_an_order_counts_once_its_beginning_is_known(store: Store) -> None:
         assert tx.order_starts("acme", T0, 5) == []
 
 
+def test_the_beginning_of_what_was_loaded_is_stored_when_it_moves(store: Store) -> None:
+    write(store, subjects=[subject("a", feeds_due=T0), subject("b"), subject("c", began_at=T0)])
+    with store.transaction() as tx:
+        rows = {row.key: row for row in tx.due_feeds(Kind.ORDER, T0, 5)}
+        rows |= tx.load_subjects(["b", "c"])
+        first = rows["c"]
+        tx.write(Changes(subjects=[r._replace(began_at=at(-DAY)) for r in rows.values()]))
+        tx.write(Changes(subjects=[first._replace(version=2)]))
+    with store.reading() as tx:
+        assert tx.order_starts("acme", T0, 5) == [("c", T0), ("b", at(-DAY)), ("a", at(-DAY))]
+
+
 # --- occurrences ---------------------------------------------------------------------------------
 
 
