@@ -6,7 +6,7 @@ every command take this road.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,7 +14,16 @@ from typing import NamedTuple, Self, TypeVar
 
 from rules.clocks.working_days import local_day
 from rules.decide import Decider, Decision, Taken
-from rules.decision import CaseRow, Changes, Kind, Occurrence, Parked, Rejected, State, SubjectRow
+from rules.decision import (
+    CaseRow,
+    Changes,
+    Kind,
+    Occurrence,
+    Parked,
+    Rejected,
+    State,
+    SubjectRow,
+)
 from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
@@ -273,10 +282,13 @@ class Handler:
             changes.rejected += batch.rejected
             changes.counts.update(batch.counts)
             taken = self._with_commands(tx, batch, changes, answers)
-            self._count_events(changes, taken, now)
+            times = _times_by_feed(taken)
+            self._count_events(changes, taken, times, now)
             keys = {item.statement.key for item in taken}
             rows = tx.load_subjects(keys)
-            taken = self._hold_back(tx, taken, changes, answers, now)
+            stuck = tx.rejected_of_subjects(keys)
+            if stuck:
+                taken = self._hold_back(taken, stuck, changes, answers, now)
             # A disruption in the batch explains what gets late under it in the same batch.
             declared = [item for item in taken if item.statement.kind is Kind.DISRUPTION]
             if declared:
@@ -295,7 +307,9 @@ class Handler:
                 answers[place] = out.SetAside(reason)
             changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
             changes.duplicates = len(verdicts.duplicate)
-            changes.days = self._by_day(batch.stated, answers)
+            changes.days = self._by_day(
+                times, [t for t in batch.stated if type(answers[t.place]) is not out.Accepted]
+            )
             self._write(tx, decider, records, versions, now)
         self._after(decider, versions)
         return answers
@@ -331,54 +345,52 @@ class Handler:
         return taken
 
     def _by_day(
-        self, stated: Sequence[Taken], answers: Sequence[Outcome]
+        self, times: Mapping[tuple[str, str], list[int]], refused: Sequence[Taken]
     ) -> dict[tuple[int, str, str], int]:
         """Events that were taken, each once, by the day of reports that they bear."""
-        # No zone's day begins within a quarter of an hour.
-        feeds = Counter(
-            [
-                ((said.time - 1) // _QUARTER, said.source, said.type)
-                for item in stated
-                if type(answers[item.place]) is out.Accepted
-                for said in (item.statement.contribution,)
-            ]
-        )
         zone = reporting_zone(self.world.policies.newest)
-        days: dict[tuple[int, str, str], int] = {}
-        for (quarter, source, event_type), n in feeds.items():
-            day = local_day(quarter * _QUARTER, zone).toordinal(), source, event_type
-            days[day] = days.get(day, 0) + n
-        return days
+        ordinals: dict[int, int] = {}
+        days: Counter[tuple[int, str, str]] = Counter()
+        for sign, by_feed in ((1, times), (-1, _times_by_feed(refused))):
+            for (source, event_type), heard in by_feed.items():
+                if event_type.startswith(COMMANDS):
+                    continue
+                # No zone's day begins within a quarter of an hour.
+                for quarter, n in Counter([(at - 1) // _QUARTER for at in heard]).items():
+                    day = ordinals.get(quarter)
+                    if day is None:
+                        day = ordinals[quarter] = local_day(quarter * _QUARTER, zone).toordinal()
+                    days[day, source, event_type] += sign * n
+        return {day: n for day, n in days.items() if n}
 
-    def _count_events(self, changes: Changes, taken: Sequence[Taken], now: Instant) -> None:
+    def _count_events(
+        self,
+        changes: Changes,
+        taken: Sequence[Taken],
+        times: Mapping[tuple[str, str], list[int]],
+        now: Instant,
+    ) -> None:
         """How many of what type came from where, what each source has got to, and surprises."""
         latest = now + self.world.policies.newest.document.patience.future_tolerance.amount
-        knows = self.world.recipients.knows
-        events: dict[tuple[str, str], int] = {}
         newest: dict[str, int] = {}
-        speaking: set[tuple[str, str]] = set()
-        for item in taken:
-            statement = item.statement
-            said = statement.contribution
-            source, time = said.source, said.time
-            feed = source, said.type
-            known = events.get(feed)
-            if known is None:
-                known = 0
-                # Live, people's commands are no feed: nobody's silence is proven by them.
-                if self.virtual or not said.type.startswith(COMMANDS):
-                    speaking.add(feed)
-            events[feed] = known + 1
-            if time > latest:
-                _count(changes.counts, "stamped in the future", source, said.type)
-            elif time > newest.get(source, 0) and feed in speaking:
-                newest[source] = time
-            if statement.partner_id and not knows(statement.partner_id):
-                _count(changes.counts, "unknown partner", source, statement.partner_id)
-        for (source, event_type), n in events.items():
-            changes.counts["event", source, event_type] = n
-        for source, time in newest.items():
-            changes.seen[source] = (Instant(time), now)
+        for (source, event_type), heard in times.items():
+            changes.counts["event", source, event_type] = len(heard)
+            credible = heard
+            if max(heard) > latest:
+                credible = [at for at in heard if at <= latest]
+                ahead = len(heard) - len(credible)
+                changes.counts["stamped in the future", source, event_type] = ahead
+            # Live, people's commands are no feed: nobody's silence is proven by them.
+            if credible and (self.virtual or not event_type.startswith(COMMANDS)):
+                newest[source] = max(newest.get(source, 0), *credible)
+        for source, at in newest.items():
+            changes.seen[source] = (Instant(at), now)
+        partners = {item.statement.partner_id for item in taken} - {""}
+        unknown = {partner for partner in partners if not self.world.recipients.knows(partner)}
+        for item in taken if unknown else ():
+            if item.statement.partner_id in unknown:
+                source = item.statement.contribution.source
+                _count(changes.counts, "unknown partner", source, item.statement.partner_id)
 
     @staticmethod
     def _park(changes: Changes, event: Event, record: RawRecord, now: Instant) -> Outcome:
@@ -386,18 +398,15 @@ class Handler:
         changes.parked.append(Parked(target, event.source, event.id, now, record.value))
         return out.Parked(f"there is no case {target} yet; the command waits for it")
 
+    @staticmethod
     def _hold_back(
-        self,
-        tx: Transaction,
         taken: list[Taken],
+        stuck: set[str],
         changes: Changes,
         answers: list[Outcome],
         now: Instant,
     ) -> list[Taken]:
         """Set aside what follows an event of the same subject that could not be decided."""
-        stuck = tx.rejected_of_subjects({item.statement.key for item in taken})
-        if not stuck:
-            return taken
         for item in taken:
             if item.statement.key in stuck:
                 reason = f"an earlier event of {item.statement.key} could not be decided"
@@ -763,6 +772,15 @@ def _is_due(due: NextDue, horizon: Horizon) -> bool:
     return (due.people is not None and due.people <= horizon.people) or any(
         at <= horizon.feeds(kind) for kind, at in due.feeds.items()
     )
+
+
+def _times_by_feed(taken: Iterable[Taken]) -> Mapping[tuple[str, str], list[int]]:
+    """Source and type to the times of its events."""
+    times: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for item in taken:
+        said = item.statement.contribution
+        times[said.source, said.type].append(said.time)
+    return times
 
 
 def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name: str) -> None:
