@@ -16,6 +16,7 @@ from rules.decision import (
     Kind,
     Occurrence,
     Rejected,
+    StepRow,
     SubjectRow,
 )
 from rules.orders import version_of
@@ -122,6 +123,23 @@ class Decider:
         row = self.decision.subjects.get(row.key, row)
         self._refold(
             row, read_document(row.document), self.horizon, self.now, time_passed=time_passed
+        )
+
+    def warn(self, row: SubjectRow, case: CaseRow, steps: Sequence[StepRow]) -> None:
+        """Warn of a case's deadlines, none of which has come: what was decided stands as it is."""
+        document = read_document(row.document)
+        standing = [step for step in steps if step.withdrawn_at is None]
+        try:
+            news = self._ladder_news(row.key, document, standing, case, self.horizon, self.now)
+        except Exception as error:  # noqa: BLE001 - one subject at fault must not stop the others
+            self._put_aside(row, error)
+            return
+        self.decision.changes.effects += news.effects
+        self.decision.changes.called_off += news.called_off
+        due = _earliest(case.due, news.next_due)
+        self.decision.subjects[row.key] = row._replace(
+            document=write_document(document._replace(told=news.told)),
+            people_due=None if due is None else Instant(due),
         )
 
     def wake_pattern(
@@ -372,10 +390,22 @@ class Decider:
             _add_news(folded, news)
             folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
         if case is not None and folded.steps and (folded.document.told or self._warns(horizon)):
-            people = self._reading(horizon, horizon.people, known, known)
-            news = ladder_news(key, folded.document, folded.steps, case, self.world, people)
+            news = self._ladder_news(key, folded.document, folded.steps, case, horizon, now)
             _add_news(folded, news)
             folded.people_due = _earliest(folded.people_due, news.next_due)
+
+    def _ladder_news(
+        self,
+        key: str,
+        document: Document,
+        steps: Sequence[StepRow],
+        case: CaseRow,
+        horizon: Horizon,
+        now: Instant,
+    ) -> ClockNews:
+        known = self._known(document, now)
+        people = self._reading(horizon, horizon.people, known, known)
+        return ladder_news(key, document, steps, case, self.world, people)
 
     def _known(self, document: Document, now: int) -> int:
         """When what is found in a document is decided at the earliest."""

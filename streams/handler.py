@@ -7,7 +7,7 @@ every command take this road.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, Self, TypeVar
@@ -22,6 +22,7 @@ from rules.decision import (
     Parked,
     Rejected,
     State,
+    StepRow,
     SubjectRow,
 )
 from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
@@ -464,12 +465,30 @@ class Handler:
             due |= {row.key: row for row in tx.due_feeds(kind, until, limit - len(due))}
         return due
 
-    def _wake(self, tx: Transaction, decider: Decider, rows: Iterable[SubjectRow]) -> None:
+    def _wake(self, tx: Transaction, decider: Decider, rows: Collection[SubjectRow]) -> None:
+        in_time = self._cases_in_time(tx, decider.horizon, rows)
         for row in rows:
             if row.kind is Kind.PATTERN:
                 self._wake_pattern(tx, decider, row.key, row)
+            elif row.key in in_time:
+                decider.warn(row, *in_time[row.key])
             else:
                 decider.wake(row, time_passed=True)
+
+    @staticmethod
+    def _cases_in_time(
+        tx: Transaction, horizon: Horizon, rows: Iterable[SubjectRow]
+    ) -> dict[str, tuple[CaseRow, list[StepRow]]]:
+        """Subject to its case with its steps, where no deadline has come: only a warning has."""
+        waiting = [
+            case_id(row.key)
+            for row in rows
+            if row.has_case
+            and not (row.feeds_due is not None and row.feeds_due <= horizon.feeds(row.kind))
+        ]
+        cases = tx.cases_in_time(waiting, Instant(horizon.people))
+        steps = tx.steps_of_cases(cases)
+        return {case.subject: (case, steps[name]) for name, case in cases.items()}
 
     # -- what subjects do to each other --------------------------------------------------------
 

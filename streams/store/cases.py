@@ -29,6 +29,17 @@ class CaseQueries(Queries):
             found |= {row["case_id"]: _case(row) for row in rows.mappings()}
         return found
 
+    def cases_in_time(self, case_ids: Iterable[str], at: Instant) -> dict[str, CaseRow]:
+        """Those of these cases of which no deadline has come by an instant, by id."""
+        c = conflict_case.c
+        found: dict[str, CaseRow] = {}
+        for piece in chunks(case_ids):
+            query = _CASES.where(c.case_id.in_(piece), or_(c.due.is_(None), c.due > at))
+            found |= {
+                row["case_id"]: _case(row) for row in self.connection.execute(query).mappings()
+            }
+        return found
+
     def find_cases(self, prefix: str, limit: int = 10) -> list[CaseRow]:
         """Cases whose id begins so: what a person may type instead of the whole id."""
         query = _CASES.where(conflict_case.c.case_id.startswith(prefix, autoescape=True))

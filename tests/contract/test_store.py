@@ -447,6 +447,15 @@ def test_a_case_is_found_by_the_beginning_of_its_id(store: Store) -> None:
         assert tx.find_cases("x") == []
 
 
+def test_cases_are_in_time_until_their_deadline_comes(store: Store) -> None:
+    due = {"past": at(-1), "now": T0, "ahead": at(1), "never": None}
+    write(store, cases=[case(name, due=due[name]) for name in due])
+    with store.reading() as tx:
+        assert tx.cases_in_time([*due, "none"], T0) == tx.cases(["ahead", "never"])
+        assert tx.cases_in_time(["past", "ahead"], at(-2)) == tx.cases(["past", "ahead"])
+        assert tx.cases_in_time([], T0) == {}
+
+
 def test_standing_cases_are_those_that_are_not_over(store: Store) -> None:
     over = {State.RESOLVED, State.CLOSED, State.RETRACTED}
     rows = [case(f"c{n}", state=state, opened_at=at(n)) for n, state in enumerate(State)]

@@ -1,7 +1,7 @@
 """Laws of what is told of clocks: the same in any batches, once, and never too late."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.decide import Decider, Taken
-from rules.decision import Changes, Effect, EffectKind, Kind, SubjectRow
+from rules.decision import CaseRow, Changes, Effect, EffectKind, StepRow, SubjectRow
 from rules.subjects import read_document
 from rules.world import Horizon, World
 from schemas.time import DAY, HOUR, Instant
@@ -23,6 +23,7 @@ from tests.properties.histories import (
     cuts,
     make_world,
     numbered,
+    order_histories,
     state,
     ticket_histories,
 )
@@ -56,14 +57,23 @@ def warning_house() -> World:
     return make_world((0, compiled(changes)))
 
 
+@cache
+def ladder_house() -> World:
+    return make_world((0, compiled({"clocks": CLOCKS})))
+
+
 @dataclass
 class Run:
-    """One ticket, decided batch by batch, with its deadlines in between."""
+    """One subject, decided batch by batch, with its deadlines in between."""
 
     world: World
     lag: int
     virtual: bool
+    folds_to_warn: bool = True
+    """Whether a case is folded again when nothing but a warning of it is due."""
     row: SubjectRow | None = None
+    case: CaseRow | None = None
+    steps: dict[str, StepRow] = field(default_factory=dict)
     told: list[Effect] = field(default_factory=list)
     called_off: set[str] = field(default_factory=set)
 
@@ -87,19 +97,28 @@ class Run:
 
     def tick(self, now: int) -> None:
         for _ in range(300):
-            horizon, row = self.horizon(now), self.row
+            horizon, row, case = self.horizon(now), self.row, self.case
             assert row is not None
-            dues = [(row.feeds_due, horizon.feeds(Kind.TICKET)), (row.people_due, horizon.people)]
-            if not any(due is not None and due <= read for due, read in dues):
+            feeds_due = row.feeds_due is not None and row.feeds_due <= horizon.feeds(row.kind)
+            if not feeds_due and (row.people_due is None or row.people_due > horizon.people):
                 return
             decider = self.decider(now)
-            decider.wake(row, time_passed=True)
+            in_time = case is not None and (case.due is None or case.due > horizon.people)
+            if case is None or feeds_due or not in_time or self.folds_to_warn:
+                decider.wake(row, time_passed=True)
+            else:
+                decider.warn(row, case, list(self.steps.values()))
             self.keep(decider.decision.finish())
         raise AssertionError("a deadline that comes again and again")
 
     def keep(self, changes: Changes) -> None:
         for row in changes.subjects:
             self.row = row
+        for case in changes.cases:
+            self.case = case
+        self.steps |= {step.key: step for step in changes.steps}
+        for _, key, at in changes.withdrawn:
+            self.steps[key] = replace(self.steps[key], withdrawn_at=at)
         self.told += changes.effects
         self.called_off |= {off.effect_id for off in changes.called_off}
 
@@ -175,6 +194,29 @@ def test_nothing_is_told_twice_or_when_it_is_over(
             assert effect.created_at <= effect.due
         if is_breach:
             assert effect.created_at <= effect.at + 7 * DAY
+
+
+@given(st.one_of(order_histories(), ticket_histories()), lags, st.data())
+def test_a_case_is_warned_of_its_deadlines_without_a_fold_as_by_one(
+    history: History, lag: int, data: st.DataObject
+) -> None:
+    events = in_order(history)
+    batches = data.draw(cuts(events))
+    runs = []
+    for folds_to_warn in (True, False):
+        run = Run(ladder_house(), lag, virtual=False, folds_to_warn=folds_to_warn)
+        now = 0
+        for batch in batches:
+            for tick in range(now + GRID, batch[-1].at, GRID) if now else ():
+                run.tick(tick)
+            now = batch[-1].at
+            run.take(batch, history.key, now)
+        for tick in chain(range(now, now + 12 * DAY, GRID), [int(LATER)]):
+            run.tick(tick)
+        runs.append(run)
+    by_fold, without = runs
+    assert account(without) == account(by_fold)
+    assert (without.case, without.steps) == (by_fold.case, by_fold.steps)
 
 
 @given(ticket_histories(verbs=()), lags)
