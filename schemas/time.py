@@ -56,4 +56,5 @@ def iso(instant: int, zone: ZoneInfo | None = None) -> str:
 
 def local_text(instant: int, zone: ZoneInfo) -> str:
     """An instant for people, to the minute, in a zone: `2026-11-01 10:00 CET`."""
-    return to_datetime(instant, zone).strftime("%Y-%m-%d %H:%M %Z")
+    moment = to_datetime(instant, zone)
+    return f"{moment.isoformat(' ', 'minutes')[:16]} {moment.tzname()}"
