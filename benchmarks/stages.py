@@ -3,14 +3,23 @@
 from pstats import Stats
 from typing import Any
 
-# Stage to the functions in whose time it lies, as (end of the file's name, function); what of
-# it belongs to a later stage is taken off. SQL statements are known by who runs them.
+# Stage to the functions in whose time it lies, as (end of the file's name, function). No function
+# of one stage calls one of another. SQL statements are known by who runs them.
 _STAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "parse": (("schemas/events.py", "parse_event"),),
-    "state": (("rules/subjects.py", "state_subject"), ("handler.py", "_count_events")),
-    "load": (("store/bulk.py", "load"), ("handler.py", "_hold_back")),
+    "state": (
+        ("rules/subjects.py", "state_subject"),
+        ("handler.py", "_count_events"),
+        ("handler.py", "_by_day"),
+    ),
+    "load": (
+        ("store/bulk.py", "load"),
+        ("store/intake.py", "rejected_of_subjects"),
+        ("handler.py", "_cases_in_time"),
+    ),
     "decode": (("rules/subjects.py", "read_document"),),
-    "screen": (("rules/decide.py", "_screen"),),
+    "screen": (("rules/screen.py", "screen_order"), ("rules/screen.py", "screen_ticket")),
+    "clocks": (("rules/clock_news.py", "ticket_news"), ("rules/decide.py", "warn")),
     "fold": (("rules/decide.py", "_fold"),),
     "encode": (("rules/subjects.py", "write_document"),),
     "write subjects": (("store/subjects.py", "_write_subjects"),),
