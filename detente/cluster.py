@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_hex
@@ -39,11 +39,10 @@ from streams.observed import Observed
 from streams.outcome import Outcome
 from streams.records import Record
 from streams.store import DOCUMENTS, Store, StoreError, Transaction
-from streams.writer import INFRASTRUCTURE_ERRORS, Clock, StoppedError, Writer
+from streams.writer import INFRASTRUCTURE_ERRORS, Clock, Writer
 
 #: Seconds between two looks how far the workers have read, and whether anything else has changed.
 LOOK_EVERY = 2.0
-_AFTER_TROUBLE = 1.0
 _WRITER_GRACE = 3.0
 #: Seconds that the brokers get at the start to refuse us: people shall not wait for them.
 _REFUSED_WITHIN = 5.0
@@ -187,24 +186,6 @@ async def opened(
     finally:
         presence.leave()
         store.close()
-
-
-async def repeat(
-    step: Callable[[], Awaitable[float]], wake: asyncio.Event, stopping: asyncio.Event
-) -> None:
-    """Do a step again and again, after the seconds that it returns or when it is woken."""
-    while not stopping.is_set():
-        try:
-            wait = await step()
-        except StoppedError:
-            return
-        except INFRASTRUCTURE_ERRORS as error:
-            _log.error("The database cannot be used now: %s", error)
-            wait = _AFTER_TROUBLE
-        try:
-            await asyncio.wait_for(wake.wait(), wait)
-        except TimeoutError:
-            continue
 
 
 def _known(store: Store) -> tuple[Knowledge, int]:

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from detente.cluster import LOOK_EVERY, Parts, check_access, opened, repeat
+from detente.cluster import LOOK_EVERY, Parts, check_access, opened
 from detente.failures import PortTakenError
+from detente.loops import run_together
 from detente.settings import Settings
 from streams.cluster.gaps import note_open, note_sources
 from streams.cluster.http_intake import KafkaTaker
@@ -31,8 +32,8 @@ from streams.writer import Clock
 
 #: Seconds between two tries to reach brokers that were away.
 _TRY_AGAIN = 1.0
-#: Seconds that requests at hand get to be answered.
-_HTTP_GRACE = 5.0
+#: Seconds that looking around, and requests at hand, get to end.
+_LOOPS_GRACE, _HTTP_GRACE = 1.0, 4.0
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class IntakeProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
 
-        Raises StoreError, OccupiedError, PortTakenError, or RefusedError when brokers refuse us.
+        Raises StoreError, OccupiedError, PortTakenError, RefusedError when brokers refuse us, and
+        whatever stopped one of its parts.
         """
         await check_access(self._cluster.kafka)
         metrics = Metrics()
@@ -103,9 +105,8 @@ class IntakeProcess:
                     await taker.connect()
                 return _TRY_AGAIN
 
-            async with asyncio.TaskGroup() as tasks:
-                for step in (look, reach):
-                    tasks.create_task(repeat(step, self._stopping, self._stopping))
+            steps = ((look, self._stopping), (reach, self._stopping))
+            await run_together(steps, self.stop, self._stopping, within=_LOOPS_GRACE)
 
     def stop(self) -> None:
         """Ask it to end: what was sent is answered first."""

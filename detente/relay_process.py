@@ -15,7 +15,7 @@ is done once for all, alarms and daily summaries, is done by the one that has th
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from random import SystemRandom
@@ -27,9 +27,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from detente.alarms import Alarms
 from detente.channels import open_channels
 from detente.closures import ClosureLists
-from detente.cluster import LOOK_EVERY, Parts, check_access, opened, process_name, repeat
+from detente.cluster import LOOK_EVERY, Parts, check_access, opened, process_name
 from detente.disruptions import Disruptions
 from detente.failures import PortTakenError
+from detente.loops import run_together
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
 from detente.service import POST_EVERY, RELAY_GRACE, RELAY_PATIENCE
@@ -171,31 +172,17 @@ class RelayProcess:
         # First, so that whoever decides here knows how far the workers are.
         await parts.looking.look()
         started()
-        await self._run((tell, announce, watch, post), slack)
+        others = [(step, self._ending) for step in (announce, watch, post)]
+        socket = None if slack is None else slack.socket
+        await run_together(
+            [(tell, self._news), *others],
+            self._end,
+            self._ending,
+            within=_LOOPS_GRACE,
+            beside=[] if socket is None else [socket.run()],
+        )
         if self._stopping.is_set():
             await _leave(partial(parts.writer.call, duties.leave))
-
-    async def _run(
-        self, steps: Sequence[Callable[[], Awaitable[float]]], slack: SlackAtWork | None
-    ) -> None:
-        """Do the steps, each in its own time, and listen to Slack, until it shall end."""
-        tell, *others = steps
-        loops = [
-            asyncio.create_task(repeat(step, wake, self._ending))
-            for step, wake in ((tell, self._news), *((step, self._ending) for step in others))
-        ]
-        socket = slack.socket if slack is not None else None
-        listening = [] if socket is None else [asyncio.create_task(socket.run())]
-        await asyncio.wait([*loops, *listening], return_when=asyncio.FIRST_COMPLETED)
-        self._end()
-        for task in listening:
-            task.cancel()
-        _, late = await asyncio.wait(loops, timeout=_LOOPS_GRACE)
-        for task in late:  # a message that is on its way is sent again, under the same key
-            task.cancel()
-        for result in await asyncio.gather(*loops, *listening, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
 
     async def _issue(self, duties: "_Duties") -> None:
         """Issue the reports that are due. Beside the writer: making one takes its time."""

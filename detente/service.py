@@ -13,7 +13,7 @@ import asyncio
 import hmac
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import SystemRandom
 from typing import TextIO
@@ -29,6 +29,7 @@ from detente.closures import ClosureLists
 from detente.disruptions import Disruptions
 from detente.embedded import Embedded
 from detente.failures import PortTakenError
+from detente.loops import run_together
 from detente.occupancy import Address, publish, withdraw
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
@@ -65,7 +66,6 @@ _RELAY_EVERY = 60.0
 RELAY_PATIENCE = 0.05
 #: Seconds after which the ledger of commitments is brought up to date again.
 POST_EVERY = 5.0
-_AFTER_TROUBLE = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -170,45 +170,23 @@ class Service:
     # -- its parts -----------------------------------------------------------------------------
 
     async def _supervise(self) -> None:
-        loops = [
-            asyncio.create_task(self._repeat(step, wake))
-            for step, wake in (
-                (self._tick, self._stopping),
-                (self._tell, self._news),
-                (self._watch_later, self._stopping),
-                (self._post, self._stopping),
+        steps = (
+            (self._tick, self._stopping),
+            (self._tell, self._news),
+            (self._watch_later, self._stopping),
+            (self._post, self._stopping),
+        )
+        socket = None if self._slack is None else self._slack.socket
+        try:
+            await run_together(
+                steps,
+                self.stop,
+                self._stopping,
+                within=_LOOPS_GRACE,
+                beside=[] if socket is None else [socket.run()],
             )
-        ]
-        # It has no steps to end after: whatever it has acknowledged runs by itself.
-        socket = self._slack.socket if self._slack is not None else None
-        listening = [] if socket is None else [asyncio.create_task(socket.run())]
-        await asyncio.wait([*loops, *listening], return_when=asyncio.FIRST_COMPLETED)
-        self.stop()
-        for task in listening:
-            task.cancel()
-        _, late = await asyncio.wait(loops, timeout=_LOOPS_GRACE)
-        for task in late:  # a message that is on its way is sent again, under the same key
-            task.cancel()
-        ended = await asyncio.gather(*loops, *listening, return_exceptions=True)
-        await self._last_words()
-        for result in ended:
-            if isinstance(result, Exception):
-                raise result
-
-    async def _repeat(self, step: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
-        """Do a step again and again, after the seconds that it returns or when it is woken."""
-        while not self._stopping.is_set():
-            try:
-                wait = await step()
-            except StoppedError:
-                return
-            except INFRASTRUCTURE_ERRORS as error:
-                _log.error("The database cannot be used now: %s", error)
-                wait = _AFTER_TROUBLE
-            try:
-                await asyncio.wait_for(wake.wait(), wait)
-            except TimeoutError:
-                continue
+        finally:
+            await self._last_words()
 
     async def _tick(self) -> float:
         handler, store = self._embedded.handler, self._embedded.store

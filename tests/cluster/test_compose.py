@@ -88,9 +88,7 @@ class System:
 
         def is_healthy() -> bool:
             assert process.returncode is None, self.logs()
-            looked = subprocess.run(
-                [sys.executable, *check], capture_output=True, check=False
-            )
+            looked = subprocess.run([sys.executable, *check], capture_output=True, check=False)
             return looked.returncode == 0
 
         await until(is_healthy, self.logs)
