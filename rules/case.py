@@ -4,19 +4,20 @@ The walk (`rules.story`) calls it with what happens; `rules.transitions` says wh
 Every step is looked up among those taken before: its decision time and its due times stay.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rules import transitions
 from rules.conditions import atoms
 from rules.deadlines import deadline
-from rules.decision import State, StepKind
+from rules.decision import Kind, Occurrence, State, StepKind
 from rules.facts import Facts
 from rules.orders import Order
 from rules.patterns import Pattern
 from rules.policy import CompiledPolicy, CompiledRule, LadderStep
-from rules.subjects import Contribution, Document, Ordered, case_id, split_key
+from rules.subjects import Contribution, Document, Ordered, case_id, split_key, subject_key
 from rules.tickets import Disruption, Metric, Ticket
 from rules.world import DisruptionSpan, Horizon, World
 from schemas.policy import WATCH
@@ -24,6 +25,25 @@ from schemas.time import local_text
 from schemas.units import Unit
 
 Subject = Order | Ticket | Disruption | Metric | Pattern
+Entry = tuple[int, tuple[int, str, str], Contribution | Occurrence]
+"""(effective time, version, what was said or occurred): what the walk takes in, in its order."""
+
+
+def make_subject(
+    kind: Kind, name: str, partner_id: str, world: World, policy: CompiledPolicy
+) -> Subject:
+    """An empty subject of a kind, ready to take contributions. Patterns are made by their fold."""
+    match kind:
+        case Kind.ORDER:
+            return Order(world.zone(partner_id), policy.document.impact_measure)
+        case Kind.TICKET:
+            return Ticket(subject_key(kind, partner_id, name), partner_id, world)
+        case Kind.DISRUPTION:
+            return Disruption()
+        case Kind.METRIC | Kind.TOUCHPOINTS:
+            return Metric(name)
+        case Kind.PATTERN:
+            raise ValueError("a pattern is made with its occurrences")
 
 
 @dataclass(slots=True)
@@ -122,6 +142,7 @@ class Case:
         now: int,
         policy: CompiledPolicy,
         subject: Subject,
+        entries: Sequence[Entry],
     ) -> None:
         self.key = key
         self.kind, self.partner_id, self.name = split_key(key)
@@ -135,6 +156,9 @@ class Case:
         self.zone = world.zone(self.partner_id)
         self.policy = policy
         self.subject = subject
+        self.entries = entries
+        self.again_at: int | None = None
+        """The first instant to look at again, when it has been read past."""
         self.steps: list[Step] = []
         self.times: dict[str, int] = {}
         """How often the walk has come by each key."""
@@ -161,6 +185,37 @@ class Case:
         self.climb_at: int | None = None
         self.wake_at: int | None = None
         self.paused_at: int | None = None
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @cached_property
+    def outcomes(self) -> Mapping[str, int]:
+        """When what is awaited came in the end; asked for only where that proves a silence."""
+        if len(self.entries) < 2 or isinstance(self.subject, Pattern):
+            return {}
+        final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy)
+        for at, _, entry in self.entries:
+            if isinstance(entry, Contribution):
+                final.apply(entry, at)
+        return final.outcomes()
+
+    def ask(self, at: int) -> None:
+        """Ask the subject about an instant. Silence counts as far as it is proven."""
+        subject = self.subject
+        subject.ask(at, min(at, self.feeds + 1))
+        if subject.asked < at and isinstance(subject, Order | Ticket):
+            overdue = list(subject.overdue())
+            if overdue:
+                subject.proven = self.outcomes
+                if any(self.outcomes.get(what, 0) < at for what in overdue):
+                    self.look_again(at)
+
+    def look_again(self, at: int) -> None:
+        """Something at an instant depends on what had not come by then, and that is not read yet.
+
+        What is known to have happened later cannot tell, so it is walked again once it is read.
+        """
+        self.again_at = at if self.again_at is None else min(at, self.again_at)
 
     # -- words ----------------------------------------------------------------------------------
 
@@ -378,7 +433,7 @@ class Case:
         """The disruption is over: what is still to come stands for itself from now on."""
         assert self.parent is not None, "only what is attached to a disruption parts from it"
         self.parted = True
-        self.subject.ask(at, min(at, self.feeds))
+        self.ask(at)
         if self.state not in transitions.ACTIVE or self.subject.since() is None:
             return
         summary, self.parent = self.parent.summary, None
@@ -399,7 +454,7 @@ class Case:
             upper = ladder[self.rank + 1]
             calendar = self.world.calendar_name(self.partner_id)
             test = self.policy.may_climb(upper, self.kind, tier, calendar)
-            self.subject.ask(at + 1, min(at + 1, self.feeds))
+            self.ask(at + 1)
             if test(_CaseFacts(self.subject, self.opened_at, at + 1)) is not True:
                 reason = f"{upper.tier} is only for cases that meet its only_when"
                 self.climb_at = self._old_enough_at(upper, calendar, at)

@@ -7,7 +7,7 @@ that decide, and the future is the fold itself, asked at the subject's own next 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rules.case import Subject
+from rules.case import Subject, make_subject
 from rules.conditions import (
     All,
     Atom,
@@ -24,7 +24,7 @@ from rules.facts import Facts
 from rules.orders import Order, effective_at, version_of
 from rules.patterns import Pattern
 from rules.policy import CompiledPolicy
-from rules.story import Folded, fold, make_subject
+from rules.story import Folded, fold
 from rules.subjects import Document, split_key
 from rules.tickets import Ticket
 from rules.world import DisruptionSpan, Horizon, World

@@ -152,6 +152,7 @@ class Order(Facts):
         "lanes",
         "lines",
         "measure",
+        "proven",
         "unconfirmed",
         "unknown_lines",
         "zone",
@@ -163,6 +164,8 @@ class Order(Facts):
         self.at = 0
         self.asked = 0
         """The moment up to which silence counts: not past what has been read."""
+        self.proven: Mapping[str, int] = {}
+        """When lines were completed in the end: until then their silence is proven anyway."""
         self.hindsight = False
         """Whether what was once rightly so still counts: past misses, earlier terms."""
         self.lines: list[OrderedLine] = []
@@ -419,6 +422,17 @@ class Order(Facts):
         self.asked = asked
         self._settle()
 
+    def overdue(self) -> Iterator[str]:
+        """Lines that have not come and were promised before the instant asked about."""
+        for line in () if self.final_at is not None else self.lines:
+            waits = line.complete_at is None and line.called_off_at is None
+            if waits and line.promise < self.at:
+                yield line.key
+
+    def _silent_until(self, line: OrderedLine) -> int:
+        """Up to when an incomplete line is known not to have come: read past, or came later."""
+        return max(self.asked, min(self.at, self.proven.get(line.key, self.asked)))
+
     def best_eta(self) -> int | None:
         """The earliest forecast that stands: not failed, not arrived, not replaced."""
         whole = self._etas.get(None)
@@ -449,10 +463,12 @@ class Order(Facts):
                 yield line, line.promise, line.complete_at
             elif self.final_at is not None:
                 yield line, line.promise, self.final_at  # its shortage is impact, not delay
-            elif eta is not None:
-                yield line, line.promise, max(eta, self.asked)
-            elif self.asked > line.promise:
-                yield line, line.promise, self.asked
+            else:
+                silent_until = self._silent_until(line)
+                if eta is not None:
+                    yield line, line.promise, max(eta, silent_until)
+                elif silent_until > line.promise:
+                    yield line, line.promise, silent_until
 
     def arrivals(self) -> Sequence[tuple[int, int]] | None:
         """See Facts."""
@@ -626,8 +642,8 @@ class Order(Facts):
     def _past_promise(self, line: OrderedLine) -> Decimal:
         if line.called_off_at is not None:
             return ZERO
-        if line.complete_at is None and self.final_at is None and self.asked > line.promise:
-            return line.expected - line.came
+        if line.complete_at is None and self.final_at is None:
+            return line.expected - line.came if self._silent_until(line) > line.promise else ZERO
         if self.hindsight and line.complete_at is not None and line.complete_at > line.promise:
             return line.expected
         return ZERO
@@ -702,7 +718,7 @@ class Order(Facts):
             came = f"delivered {self.local(arrival)}"
         elif self.final_at == arrival:
             came = f"closed by the final delivery {self.local(arrival)}"
-        elif arrival > self.asked:
+        elif arrival > self._silent_until(line):
             came = f"expected {self.local(arrival)}"
         else:
             came = f"not delivered by {self.local(arrival)}"

@@ -9,10 +9,9 @@ withdrawn. So disorder, duplicates, corrections and retraction need no cases of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from rules import transitions
-from rules.case import Case, Hit, Step, Subject, step_key
+from rules.case import Case, Entry, Hit, Step, Subject, make_subject, step_key
 from rules.conditions import Atom
 from rules.decision import (
     CalledOff,
@@ -28,8 +27,8 @@ from rules.effects import effects_of, lowered, withdrawn_step
 from rules.orders import Order, effective_at, version_of
 from rules.patterns import Pattern, dimension_of
 from rules.policy import CompiledPolicy, CompiledRule, RuleSet
-from rules.subjects import Contribution, Document, Taken, split_key, subject_key
-from rules.tickets import Disruption, Metric, Ticket
+from rules.subjects import Contribution, Document, Taken, split_key
+from rules.tickets import Disruption, Ticket
 from rules.verbs import obey
 from rules.world import DisruptionSpan, Horizon, World
 from schemas.policy import WATCH, Mode
@@ -59,23 +58,6 @@ class Folded:
     written: int = 0
     """So many of the steps, the first ones, stand in the store as they are."""
     occurrences: list[Occurrence] = field(default_factory=list)
-
-
-def make_subject(
-    kind: Kind, name: str, partner_id: str, world: World, policy: CompiledPolicy
-) -> Subject:
-    """An empty subject of a kind, ready to take contributions. Patterns are made by their fold."""
-    match kind:
-        case Kind.ORDER:
-            return Order(world.zone(partner_id), policy.document.impact_measure)
-        case Kind.TICKET:
-            return Ticket(subject_key(kind, partner_id, name), partner_id, world)
-        case Kind.DISRUPTION:
-            return Disruption()
-        case Kind.METRIC | Kind.TOUCHPOINTS:
-            return Metric(name)
-        case Kind.PATTERN:
-            raise ValueError("a pattern is made with its occurrences")
 
 
 def fold(  # noqa: PLR0913 - each one is something that a fold depends on
@@ -126,15 +108,15 @@ class _Story(Case):
         self.tell = tell
         self.virtual = virtual
         self.only_news = only_news
-        self.entries: list[tuple[int, tuple[int, str, str], Contribution | Occurrence]] = sorted(
+        entries: list[Entry] = sorted(
             [(effective_at(c, zone), version_of(c), c) for c in document.contributions]
             + [(o.at, (o.at, o.subject, ""), o) for o in occurrences],
             key=lambda entry: entry[:2],
         )
-        first = self.entries[0][0] if self.entries else now
+        first = entries[0][0] if entries else now
         policy = world.policies.at(first)
         subject: Subject = pattern or make_subject(kind, name, partner_id, world, policy)
-        super().__init__(key, document, world, horizon, now, policy, subject)
+        super().__init__(key, document, world, horizon, now, policy, subject, entries)
         self.known_since = max((c.recorded for c in document.contributions), default=0)
         self.passed_over: int | None = None
         """The first of people's deadlines that lies before something said and is not decided."""
@@ -142,14 +124,13 @@ class _Story(Case):
     # -- the walk ------------------------------------------------------------------------------
 
     def fold(self) -> Folded:
-        feeds = self.feeds
         people_until = self._people_until()
         entries = self.entries
         n = 0
         last = -1
         while True:
             following = entries[n][0] if n < len(entries) else None
-            silence = self._next_silence(last, feeds)
+            silence, held = self._next_silences(last)
             people = self.next_people()
             if people is not None and people > people_until:
                 if following is not None and people < following:
@@ -159,11 +140,12 @@ class _Story(Case):
             fires = min((d for d in (silence, people) if d is not None), default=None)
             change = self.world.policies.changes_after(last + 1)
             if change is not None and change <= min(
-                at for at in (feeds, fires, following) if at is not None
+                at for at in (self.feeds, fires, following) if at is not None
             ):
                 last = change - 1
-                self._turn_to_policy(change, feeds)
+                self._turn_to_policy(change)
             elif following is not None and (fires is None or following <= fires):
+                self._pass_by(held, change, following)
                 # What happened at the very instant of a deadline is read before it.
                 self.deciding_at = self.now
                 if self.virtual and isinstance(self.subject, Pattern):
@@ -172,21 +154,30 @@ class _Story(Case):
                 end = n
                 while end < len(entries) and entries[end][0] == following:
                     end += 1
-                self._take_in(entries[n:end], following, feeds)
+                self._take_in(entries[n:end], following)
                 # A deadline at this very instant is still to come.
                 n, last = end, max(last, following - 1)
             elif fires is None:
                 break
             elif fires == silence:
                 last = fires
-                self._decide_at(fires, lag=self.horizon.people - feeds)
+                self._pass_by(held, change, fires + 1)
+                self._decide_at(fires, lag=self.horizon.people - self.feeds)
                 # Just after the deadline, for "more than" is strict.
-                self.subject.ask(fires + 1, fires + 1)
+                self.ask(fires + 1)
                 self._judge(fires, disprove=False)
             else:
+                self._pass_by(held, change, fires)
                 self._decide_at(fires, lag=0)
                 self.expire(fires)
-        return self._compare(feeds)
+        return self._compare()
+
+    def _pass_by(self, held: int | None, change: int | None, until: int) -> None:
+        """Look again at what cannot be decided yet and comes before what can."""
+        if held is not None and held < until:
+            self.look_again(held)
+        if change is not None and self.feeds < change <= until and self.subject.since() is not None:
+            self.look_again(change)
 
     def _people_until(self) -> int:
         """Up to when people's deadlines are decided: what was decided once is not taken back.
@@ -202,37 +193,32 @@ class _Story(Case):
         ]
         return max([self.horizon.people, *decided])
 
-    def _turn_to_policy(self, change: int, feeds: int) -> None:
+    def _turn_to_policy(self, change: int) -> None:
         """A new policy holds for what still goes on; what is over was judged by the old one."""
         self.subject.ask(change, change)
         if self.subject.since() is not None and not isinstance(self.subject, Pattern):
-            self._decide_at(change, lag=self.horizon.people - feeds)
+            self._decide_at(change, lag=self.horizon.people - self.feeds)
             self._judge(change, disprove=False)
 
     def _decide_at(self, at: int, lag: int) -> None:
         if self.virtual:
             self.deciding_at = max(at + lag, self.known_since)
 
-    @cached_property
-    def outcomes(self) -> Mapping[str, int]:
-        """When what is awaited came in the end; asked for only where that proves a silence."""
-        if len(self.entries) < 2 or isinstance(self.subject, Pattern):
-            return {}
-        final = make_subject(self.kind, self.name, self.partner_id, self.world, self.policy)
-        for at, _, entry in self.entries:
-            if isinstance(entry, Contribution):
-                final.apply(entry, at)
-        return final.outcomes()
+    def _next_silences(self, last: int) -> tuple[int | None, int | None]:
+        """The next deadline of silence that is proven, and the next one that is held: unproven.
 
-    def _next_silence(self, last: int, feeds: int) -> int | None:
-        """The next deadline of silence that is proven: read past, or what came came later."""
-        best: int | None = None
+        It is proven when it was read past, or when what it waits for is known to have come later.
+        """
+        proven: int | None = None
+        held: int | None = None
         for due, what in self.subject.silences(self._rules(last + 1)):
-            if due <= last or (best is not None and due >= best):
+            if due <= last:
                 continue
-            if due <= feeds or self.outcomes.get(what, -1) > due:
-                best = due
-        return best
+            if due <= self.feeds or self.outcomes.get(what, -1) > due:
+                proven = due if proven is None else min(due, proven)
+            else:
+                held = due if held is None else min(due, held)
+        return proven, held
 
     def _rules(self, at: int) -> RuleSet:
         steady = self.world.steady_rules(self.kind, self.partner_id, at)
@@ -244,9 +230,8 @@ class _Story(Case):
 
     def _take_in(
         self,
-        group: Sequence[tuple[int, tuple[int, str, str], Contribution | Occurrence]],
+        group: Sequence[Entry],
         at: int,
-        feeds: int,
     ) -> None:
         commands: list[Contribution] = []
         news: list[Contribution] = []
@@ -264,7 +249,7 @@ class _Story(Case):
                 self.subject.apply(entry, at)
                 news.append(entry)
         if news or len(commands) < len(group):
-            self.subject.ask(at, min(at, feeds))
+            self.ask(at)
             self._judge(at, disprove=True)
             for entry in news:
                 self._react(entry, at)
@@ -512,7 +497,7 @@ class _Story(Case):
 
     # -- comparing with what was done ----------------------------------------------------------
 
-    def _compare(self, feeds: int) -> Folded:
+    def _compare(self) -> Folded:
         self._forget_untold_errors()
         taken: dict[str, Taken] = {}
         news: list[Step] = []
@@ -557,10 +542,10 @@ class _Story(Case):
             self.document._replace(
                 taken=taken,
                 occurrences=self._occurrence_marks(),
-                read_until=feeds if taken or self.occurring else 0,
+                read_until=self.feeds if taken or self.occurring else 0,
             ),
             self.subject.began_at,
-            self._feeds_due(feeds),
+            self._feeds_due(),
             self._people_due(),
             case,
             [self._row(n, step) for n, step in enumerate(self.steps)],
@@ -571,10 +556,15 @@ class _Story(Case):
         )
 
     def _written(self) -> int:
-        """How many steps come before the first new one, when nothing but time has passed."""
+        """How many steps, the first ones, cannot have changed when nothing but time has passed.
+
+        What had been read past is as it was; what was judged beyond that may turn out otherwise.
+        """
         if not self.only_news:
             return 0
-        return next((n for n, step in enumerate(self.steps) if step.fresh), len(self.steps))
+        read = self.document.read_until
+        changes = (n for n, step in enumerate(self.steps) if step.fresh or step.at > read)
+        return next(changes, len(self.steps))
 
     def _forget_untold_errors(self) -> None:
         """Drop episodes that opened and proved wrong before anybody heard of them."""
@@ -730,17 +720,20 @@ class _Story(Case):
         dues = (self.next_people(), self.passed_over)
         return min((due for due in dues if due is not None), default=None)
 
-    def _feeds_due(self, feeds: int) -> int | None:
+    def _feeds_due(self) -> int | None:
         """The earliest deadline of silence that is not decided yet."""
         last = self.entries[-1][0] if self.entries else 0
-        change = self.world.policies.changes_after(max(last, feeds))
+        since = max(last, self.feeds)
+        change = self.world.policies.changes_after(since)
         pending = [
             due
-            for due, what in self.subject.silences(self._rules(max(last, feeds)))
-            if due > feeds and self.outcomes.get(what, -1) <= due
+            for due, what in self.subject.silences(self._rules(since))
+            if due > self.feeds and self.outcomes.get(what, -1) <= due
         ]
         if change is not None and (pending or self.subject.since() is not None):
             pending.append(change)
+        if self.again_at is not None:
+            pending.append(self.again_at)
         return min(pending, default=None)
 
     def _occurrences(self) -> list[Occurrence]:

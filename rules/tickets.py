@@ -20,12 +20,14 @@ from schemas.time import local_text
 class Ticket(Facts):
     """The fold of what was said of one ticket, up to an instant."""
 
-    __slots__ = ("_clocks", "_found", "_promises", "_watched", "asked", "at", "zone")
+    __slots__ = ("_clocks", "_found", "_promises", "_watched", "asked", "at", "proven", "zone")
 
     def __init__(self, key: str, partner_id: str, world: World) -> None:
         self.zone = world.zone(partner_id)
         self.at = 0
         self.asked = 0
+        self.proven: Mapping[str, int] = {}
+        """When clocks were stopped in the end: until then the silence is proven anyway."""
         self._clocks = TicketClocks(key, partner_id, world)
         self._watched = world.watched_metrics
         self._found: dict[int, list[Clock]] = {}
@@ -58,12 +60,8 @@ class Ticket(Facts):
         """Whether the helpdesk says resolved or closed."""
         return self._clocks.is_settled
 
-    def clocks(self, as_of: int | None = None) -> list[Clock]:
-        """Every instance of a promise that a rule asks about, as far as it started.
-
-        Silence counts up to `as_of`, else up to the instant that was asked about.
-        """
-        when = self.asked if as_of is None else as_of
+    def clocks(self, when: int) -> list[Clock]:
+        """Every instance of a promise that a rule asks about, as it stands at an instant."""
         found = self._found.get(when)
         if found is None:
             if self._promises is not None and self._promises[0] == when:
@@ -123,7 +121,24 @@ class Ticket(Facts):
         return frozenset(clock.metric for clock in self._late())
 
     def _late(self) -> list[Clock]:
-        return [clock for clock in self.clocks() if clock.state is ClockState.BREACHED]
+        return [
+            clock
+            for clock in self.clocks(max(self.at, self.asked))
+            if clock.state is ClockState.BREACHED and self._is_proven(clock)
+        ]
+
+    def _is_proven(self, late: Clock) -> bool:
+        """Whether nothing that would have kept it can still become known."""
+        due = late.due
+        if due is None or due < self.asked or late.stopped_at is not None:
+            return True
+        return self.proven.get(late.key, due) > due
+
+    def overdue(self) -> Iterator[str]:
+        """Clocks that nothing has stopped and that were due before the instant asked about."""
+        for clock in self.clocks(self.at):
+            if clock.state is ClockState.BREACHED and clock.stopped_at is None:
+                yield clock.key
 
     def outcomes(self) -> Mapping[str, int]:
         """When each clock that was kept, in time or late, was kept."""

@@ -87,6 +87,8 @@ def without_errors(steps: Sequence[StepRow]) -> list[StepRow]:
         if step.kind is StepKind.RETRACTED:
             # Back to where it was opened; what people did stays, like on a case never told.
             first = max((n for n, s in enumerate(kept) if s.kind in _BEGINNINGS), default=0)
+            while first > 0 and kept[first - 1].kind is StepKind.WATCHED:
+                first -= 1  # what was opened had been on watch: one episode
             kept = kept[:first] + [s for s in kept[first:] if s.kind is StepKind.COMMENTED]
         else:
             kept.append(step)

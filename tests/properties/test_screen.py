@@ -6,10 +6,11 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rules.case import make_subject
 from rules.decision import Kind
 from rules.policy import RuleSet
 from rules.screen import Quiet, screen_order, screen_ticket
-from rules.story import fold, make_subject
+from rules.story import fold
 from rules.subjects import Document, split_key, subject_key
 from rules.tickets import Ticket
 from rules.world import Horizon, World
