@@ -18,6 +18,7 @@ from detente.output import shown
 from rules.clocks import dues
 from rules.clocks.clock import PARTNER, Clock, ClockState
 from rules.clocks.subject_clocks import clocks_of
+from rules.deadlines import in_words
 from rules.decision import CaseRow, Kind
 from rules.explain import subject_at
 from rules.orders import Order, OrderedLine, effective_at, version_of
@@ -341,11 +342,11 @@ def _complete(line: OrderedLine, evidence: Evidence) -> str:
     if line.complete_at is not None:
         late = line.complete_at - line.first_promise
         at = local_text(line.complete_at, evidence.zone)
-        return f"{at} ({_exact(late)} late)" if late > 0 else at
+        return f"{at} ({in_words(late)} late)" if late > 0 else at
     if line.called_off_at is not None:
         return "called off"
     late = evidence.as_of - line.first_promise
-    return f"not reported ({_exact(late)} late)" if late > 0 else "not reported"
+    return f"not reported ({in_words(late)} late)" if late > 0 else "not reported"
 
 
 def _clock_cells(clock: Clock, zone: ZoneInfo) -> Sequence[str]:

@@ -139,10 +139,10 @@ def _show_surprises(surprises: list[Counter]) -> None:
     say()
     some = f" (the first {_LISTED} of {len(surprises)})" if len(surprises) > _LISTED else ""
     print_table(
-        ("source", "what", "name", "events"),
+        ("source", "what", "name", "times"),
         [(c.source, _SURPRISES[c.what], c.name, c.n) for c in surprises[:_LISTED]],
         title=f"Taken, but it looks wrong{some}",
-        numbers=("events",),
+        numbers=("times",),
     )
 
 
@@ -167,5 +167,5 @@ def _surprise(counter: Counter) -> dict[str, Any]:
         "source": counter.source,
         "what": counter.what,
         "name": counter.name,
-        "events": counter.n,
+        "times": counter.n,
     }

@@ -606,8 +606,8 @@ def test_what_a_source_sends_and_nobody_understands_is_shown(shop: Shop) -> None
     shop.say("touchpoint.held", MONDAY + 30 * DAY, partner_id="kontor", kind="call")
     shop.say("touchpoint.held", MONDAY, partner_id="new-one", kind="call")
     assert shop.document("feeds")["surprises"] == [
-        {"source": "/erp", "what": what, "name": name, "events": events}
-        for what, name, events in (
+        {"source": "/erp", "what": what, "name": name, "times": times}
+        for what, name, times in (
             ("unknown field", "delivery.dispatched.ETA", 2),
             ("unknown partner", "new-one", 1),
             ("stamped in the future", "touchpoint.held", 1),

@@ -400,6 +400,14 @@ def test_evidence_in_json_has_the_same(breached: Helpdesk) -> None:
     assert rules["since"] == "2026-11-02T09:00:00Z"
 
 
+def test_evidence_tells_a_long_delay_in_days(desk: Helpdesk) -> None:
+    desk.say("order.placed", MONDAY - 5 * DAY, order_id="PO-2", promised_at=iso(MONDAY - 3 * DAY),
+             lines=[{"sku": "cup", "quantity": 10}])  # fmt: skip
+    desk.later(14 * DAY + 9 * HOUR)
+    text = desk.ok("evidence", case_id(subject_key(Kind.ORDER, "nordlicht", "PO-2")))
+    assert "not reported (17 d 9 h late)" in text
+
+
 def test_evidence_of_an_order_has_promises_and_what_came(desk: Helpdesk) -> None:
     lines = [{"sku": "cup_*", "quantity": 10, "unit_price": "777"}]
     desk.say("order.placed", MONDAY - 5 * DAY, order_id="PO|1", promised_at=iso(MONDAY - 3 * DAY),
