@@ -118,8 +118,8 @@ class _Story(Case):
         subject: Subject = pattern or make_subject(kind, name, partner_id, world, policy)
         super().__init__(key, document, world, horizon, now, policy, subject, entries)
         self.known_since = max((c.recorded for c in document.contributions), default=0)
-        self.passed_over: int | None = None
-        """The first of people's deadlines that lies before something said and is not decided."""
+        self.passed_over: list[tuple[int, str]] = []
+        """People's deadlines that lie before something said and are not decided."""
 
     # -- the walk ------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class _Story(Case):
             if people is not None and people > people_until:
                 if following is not None and people < following:
                     # What came later must not outrun it: once it can be decided it goes first.
-                    self.passed_over = min(people, self.passed_over or people)
+                    self.passed_over.append(min(self.people_deadlines()))
                 people = None
             fires = min((d for d in (silence, people) if d is not None), default=None)
             change = self.world.policies.changes_after(last + 1)
@@ -532,7 +532,8 @@ class _Story(Case):
             news.append(self._retraction(len(before), in_shadow))
             taken[news[-1].key] = Taken(self.now, None, None, self.tell, shadow=in_shadow)
             self.steps.append(news[-1])
-        case = self._case_row(taken)
+        due = min([*self.people_deadlines(), *self.passed_over], default=None)
+        case = self._case_row(taken, due)
         effects: list[Effect] = []
         if self.tell:
             for step in news:
@@ -546,7 +547,7 @@ class _Story(Case):
             ),
             self.subject.began_at,
             self._feeds_due(),
-            self._people_due(),
+            None if due is None else due[0],
             case,
             [self._row(n, step) for n, step in enumerate(self.steps)],
             withdrawn,
@@ -656,14 +657,13 @@ class _Story(Case):
             shadow=in_shadow,
         )
 
-    def _case_row(self, taken: Mapping[str, Taken]) -> CaseRow | None:
+    def _case_row(self, taken: Mapping[str, Taken], due: tuple[int, str] | None) -> CaseRow | None:
         if not taken:
             return None
         state = self.state
         if state is None:
             state = State.RETRACTED
         opening = next((s for s in reversed(self.steps) if s.why and s.kind in _TELLING), None)
-        due = min(self.people_deadlines(), default=None)
         started = self.opened_at or (self.steps[0].at if self.steps else self.now)
         return CaseRow(
             self.case_id,
@@ -715,10 +715,6 @@ class _Story(Case):
             if when <= at and isinstance(entry, Contribution)
         ]
         return [{"type": c.type, "source": c.source, "id": c.id} for c in known[-20:]]
-
-    def _people_due(self) -> int | None:
-        dues = (self.next_people(), self.passed_over)
-        return min((due for due in dues if due is not None), default=None)
 
     def _feeds_due(self) -> int | None:
         """The earliest deadline of silence that is not decided yet."""
