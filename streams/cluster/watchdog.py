@@ -45,7 +45,7 @@ class Watchdog:
         self._moved_at = self._clock()
 
     def looked(self) -> None:
-        """The event loop works."""
+        """The event loop works, and what it asked of the writing thread was done."""
         self._looked_at = self._clock()
 
     def start(self) -> None:
@@ -60,7 +60,7 @@ class Watchdog:
         """What is wrong, in words, or None."""
         now = self._clock()
         if now - self._looked_at > self._patience:
-            return f"the event loop has done nothing for {now - self._looked_at:.0f} s"
+            return f"the event loop or the writing thread has done nothing for {now - self._looked_at:.0f} s"
         if self._has_lag() and now - self._moved_at > self._patience:
             return f"nothing was taken for {now - self._moved_at:.0f} s, though there is something"
         return None

@@ -11,6 +11,7 @@ from detente.occupancy import Lock
 from streams.cluster.presence import OccupiedError, Presence
 from streams.cluster.settings import ClusterSettings
 from streams.cluster.topics import create_topics
+from streams.cluster.watchdog import STUCK
 from streams.cluster.worker import ClusterWorker
 from streams.store import Store
 from tests.cluster.cluster import Cluster
@@ -35,6 +36,21 @@ async def test_it_takes_what_comes_and_ends_when_asked(
     assert all("offset 0" in entry.position for entry in rejected.values())
     assert "a record without a value" in rejected[b""].reason
     assert "Traceback" not in worker.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("MainThread", "the event loop or the writing thread has done nothing"),
+        ("detente-writer", "the event loop or the writing thread has done nothing"),
+        ("client", "nothing was taken"),
+    ],
+)
+async def test_one_that_is_stuck_ends_itself(cluster: Cluster, what: str, why: str) -> None:
+    worker = await cluster.start("tests.cluster.stuck_worker", what)
+    await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
+    assert await worker.ended() == STUCK
+    assert f"This worker is stuck and ends itself: {why} for " in worker.log.read_text()
 
 
 async def test_what_it_cannot_work_with_is_said_in_a_sentence(cluster: Cluster) -> None:
