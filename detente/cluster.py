@@ -32,7 +32,7 @@ from streams.cluster.settings import (
     KafkaSettings,
     read_cluster_settings,
 )
-from streams.knowledge import stored_directory
+from streams.knowledge import in_force
 from streams.logs import set_up_logs
 from streams.metrics import Metrics
 from streams.observed import Observed
@@ -163,15 +163,11 @@ async def opened(
     presence = Presence(cluster.db)
     try:
         await asyncio.to_thread(presence.enter)
-        knowledge, version = await asyncio.to_thread(_known, store)
+        with store.reading() as tx:
+            knowledge, version = await asyncio.to_thread(in_force, tx)
         read_past = ReadPast()
         deciding = await asyncio.to_thread(Deciding, store, read_past, clock)
-        metrics.watch_store(
-            store,
-            deciding.horizon,
-            clock,
-            INFRASTRUCTURE_ERRORS,
-        )
+        metrics.watch_store(store, deciding.horizon, clock, INFRASTRUCTURE_ERRORS)
         handler = Observed(deciding, metrics, committed)
         writer = Writer(handler, clock)
         await writer.start()
@@ -186,13 +182,3 @@ async def opened(
     finally:
         presence.leave()
         store.close()
-
-
-def _known(store: Store) -> tuple[Knowledge, int]:
-    with store.reading() as tx:
-        version = tx.versions([DOCUMENTS])[DOCUMENTS]
-        policies = stored_policies(tx)
-        recipients = None if policies is None else stored_directory(tx, policies.newest)
-    if policies is None or recipients is None:
-        raise StoreError("no policy and directory are in force in this database")
-    return Knowledge(policies, recipients), version

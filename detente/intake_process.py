@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from detente.cluster import LOOK_EVERY, Parts, check_access, opened
-from detente.failures import PortTakenError
+from detente.listening import known_tokens, listen, url
 from detente.loops import run_together
 from detente.settings import Settings
 from streams.cluster.gaps import note_open, note_sources
@@ -24,7 +24,6 @@ from streams.intake import (
     UnprotectedBindingError,
     check_binding,
     create_app,
-    start_server,
 )
 from streams.metrics import Metrics
 from streams.tokens import StoredToken
@@ -52,8 +51,7 @@ class IntakeProcess:
     @property
     def address(self) -> str:
         """The URL that it listens at."""
-        host = self._host if ":" not in self._host else f"[{self._host.strip('[]')}]"
-        return f"http://{host}:{self._http.port}"
+        return url(self._host, self._http)
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
@@ -82,10 +80,7 @@ class IntakeProcess:
                 routes=[metrics_page(metrics)],
                 closed=True,
             )
-            try:
-                self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
-            except OSError as error:
-                raise PortTakenError(error.strerror or str(error)) from None
+            self._http = await listen(app, self._host, self._port, _HTTP_GRACE)
             stack.push_async_callback(self._http.stop)
             started()
             noted: set[str] = set()
@@ -115,6 +110,4 @@ class IntakeProcess:
     def _read_tokens(self, parts: Parts) -> None:
         parts.presence.keep()
         with parts.store.reading() as tx:
-            self._tokens = tuple(
-                StoredToken(t.name, t.hash, t.created_at, t.revoked_at) for t in tx.tokens()
-            )
+            self._tokens = known_tokens(tx)

@@ -29,7 +29,7 @@ from detente.channels import open_channels
 from detente.closures import ClosureLists
 from detente.cluster import LOOK_EVERY, Parts, check_access, opened, process_name
 from detente.disruptions import Disruptions
-from detente.failures import PortTakenError
+from detente.listening import listen
 from detente.loops import run_together
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
@@ -44,7 +44,7 @@ from streams.cluster.settings import ClusterSettings
 from streams.feeds import learn
 from streams.health import health_app
 from streams.horizon import LAST_ALIVE
-from streams.intake import HttpServer, start_server
+from streams.intake import HttpServer
 from streams.issuing import Reporting
 from streams.ledger import reporting_zone
 from streams.metrics import Metrics
@@ -225,10 +225,7 @@ class RelayProcess:
         app = health_app(metrics, lambda: _trouble(parts))
         if slack is not None:
             app.add_routes(slack.pages)
-        try:
-            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
-        except OSError as error:
-            raise PortTakenError(error.strerror or str(error)) from None
+        self._http = await listen(app, self._host, self._port, _HTTP_GRACE)
         self._port = self._http.port  # the same when everything begins anew
 
 

@@ -28,7 +28,7 @@ from detente.channels import open_channels
 from detente.closures import ClosureLists
 from detente.disruptions import Disruptions
 from detente.embedded import Embedded
-from detente.failures import PortTakenError
+from detente.listening import known_tokens, listen, url
 from detente.loops import run_together
 from detente.occupancy import Address, publish, withdraw
 from detente.reachability import keep_proof
@@ -41,7 +41,7 @@ from notifiers.notifier import Notifiers
 from schemas.time import SECOND, Instant
 from streams.health import metrics_page
 from streams.horizon import DOWN_SINCE, LAST_ALIVE, UP_SINCE
-from streams.intake import HttpServer, check_binding, create_app, start_server
+from streams.intake import HttpServer, check_binding, create_app
 from streams.issuing import Reporting
 from streams.ledger import reporting_zone
 from streams.metrics import Metrics
@@ -121,8 +121,7 @@ class Service:
     @property
     def address(self) -> str:
         """The URL that it listens at."""
-        host = self._host if ":" not in self._host else f"[{self._host.strip('[]')}]"
-        return f"http://{host}:{self._http.port}"
+        return url(self._host, self._http)
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
@@ -311,16 +310,11 @@ class Service:
             ],
             signed_pages=SIGNED_PAGES,
         )
-        try:
-            self._http = await start_server(app, self._host, self._port, grace=_HTTP_GRACE)
-        except OSError as error:
-            raise PortTakenError(error.strerror or str(error)) from None
+        self._http = await listen(app, self._host, self._port, _HTTP_GRACE)
 
     def _read_tokens(self) -> None:
         with self._embedded.store.reading() as tx:
-            self._tokens = tuple(
-                StoredToken(t.name, t.hash, t.created_at, t.revoked_at) for t in tx.tokens()
-            )
+            self._tokens = known_tokens(tx)
 
     def _accepted_tokens(self) -> Sequence[StoredToken]:
         # Commands on this machine come in beside the tokens that were made; alone theirs would
