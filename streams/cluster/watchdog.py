@@ -59,10 +59,11 @@ class Watchdog:
     def why_stuck(self) -> str | None:
         """What is wrong, in words, or None."""
         now = self._clock()
-        if now - self._looked_at > self._patience:
-            return f"the event loop or the writing thread has done nothing for {now - self._looked_at:.0f} s"
-        if self._has_lag() and now - self._moved_at > self._patience:
-            return f"nothing was taken for {now - self._moved_at:.0f} s, though there is something"
+        still, idle = now - self._looked_at, now - self._moved_at
+        if still > self._patience:
+            return f"the event loop or the writing thread has done nothing for {still:.0f} s"
+        if self._has_lag() and idle > self._patience:
+            return f"nothing was taken for {idle:.0f} s, though there is something"
         return None
 
     def _watch(self) -> None:
