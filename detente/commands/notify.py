@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
+from dataclasses import replace
 from typing import Any, TextIO
 
 import aiohttp
@@ -11,7 +12,9 @@ import click
 
 from detente.channels import open_channels
 from detente.desk import Desk, moment, open_desk
+from detente.embedded import choose_documents
 from detente.output import REFUSED, RefusedError, json_option, print_json, say, shown
+from detente.past import in_force
 from detente.reachability import keep_proof
 from detente.settings import db_option
 from detente.slack import slack_environment
@@ -36,8 +39,10 @@ def test(people: tuple[str, ...], *, everybody: bool, as_json: bool, db: str | N
     """Send a test message over every route of a person, and record what came of it.
 
     The message says that it is a test and asks for nothing. It is sent from here, with the
-    secrets that this command finds in its environment: run it where the service runs. Whether
-    somebody reads it, only they can say. `detente check --reachability` shows what was recorded.
+    secrets that this command finds in its environment: run it where the service runs. Routes are
+    those of directory.yaml here, also before the service is started with it; without one, those
+    that the service has. Whether somebody reads it, only they can say. `detente check
+    --reachability` shows what was recorded.
 
     The exit code is 1 if a route failed.
 
@@ -47,7 +52,10 @@ def test(people: tuple[str, ...], *, everybody: bool, as_json: bool, db: str | N
     """
     if bool(people) == everybody:
         raise click.UsageError("name --person P, or --all")
-    with open_desk(db) as desk:
+    with open_desk(db) as stored:
+        with stored.store.reading() as tx:
+            documents = choose_documents(stored.settings, tx)
+        desk = replace(stored, knowledge=in_force(documents.policy, documents.directory))
         chosen = _everybody(desk) if everybody else {one: _person(desk, one) for one in people}
         terminal = sys.stderr if as_json else sys.stdout
         results = asyncio.run(_try_all(desk, chosen, terminal))

@@ -204,6 +204,18 @@ def test_every_route_of_a_person_is_tried_and_recorded(house: House, mailbox: Ma
     }
 
 
+def test_a_route_is_tried_before_the_service_is_started_with_it(
+    house: House, mailbox: Mailbox
+) -> None:
+    house.directory.write_text(DIRECTORY.replace("claire@", "claire.dubois@"))
+    assert house.standings()["claire 1 email claire.dubois@example.com"] == "never proved"
+    house.run("notify", "test", "--person", "claire")
+    assert list(mailbox.subjects) == ["claire.dubois@example.com"]
+    assert house.standings()["claire 1 email claire.dubois@example.com"] == "proved"
+    house.directory.write_text(DIRECTORY.replace("kind: terminal", "kind: carrier-pigeon"))
+    assert "directory.yaml:3" in house.run("notify", "test", "--all", code=1).output
+
+
 def test_who_cannot_be_reached_is_listed_per_partner_and_tier(
     house: House, mailbox: Mailbox
 ) -> None:
