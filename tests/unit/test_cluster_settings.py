@@ -70,6 +70,7 @@ def test_clients_prove_who_they_are() -> None:
     assert found["sasl_plain_password"] == "s3cret"
     assert found["ssl_context"].check_hostname
     assert producer_arguments(kafka)["acks"] == "all"
+    assert producer_arguments(kafka)["enable_idempotence"] is True
     assert consumer_arguments(kafka)["enable_auto_commit"] is False
     missing = kafka.model_copy(update={"tls_ca": "no.pem"})
     with pytest.raises(
