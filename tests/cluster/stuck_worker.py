@@ -24,10 +24,9 @@ def settings() -> ClusterSettings:
     return ClusterSettings(given.db, given.kafka.model_copy(update={"stall_timeout": PATIENCE}))
 
 
-async def nothing(*_: Any, **__: Any) -> dict[Any, Any]:
+async def nothing(*_: Any, **__: Any) -> None:
     """What a client gives that has lost its way."""
-    await asyncio.sleep(0.1)
-    return {}
+    await asyncio.Event().wait()
 
 
 def clock() -> Instant:
