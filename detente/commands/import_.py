@@ -59,6 +59,10 @@ def import_(
 
     If the service runs, it takes the events, and people are told. Otherwise they are written to
     the database, and people are told when the service starts.
+
+    \b
+    detente import events.jsonl
+    detente import orders.csv --map orders.yaml --preview
     """
     from detente.documents import load_mapping
     from detente.inputs import check_files

@@ -24,6 +24,9 @@ def intake(
     there is one every event is refused.
 
     Settings stand in the environment (DETENTE_DB, DETENTE_KAFKA_BROKERS ...) or in detente.yaml.
+
+    \b
+    detente intake --host 0.0.0.0
     """
     from detente.cluster import cluster_of, log_as_set, put_in_force
     from detente.embedded import wall_clock

@@ -24,6 +24,9 @@ def relay(
 
     Settings stand in the environment (DETENTE_DB, DETENTE_KAFKA_BROKERS, SLACK_BOT_TOKEN ...) or in
     detente.yaml.
+
+    \b
+    detente relay --policy policy.yaml --directory directory.yaml
     """
     from detente.cluster import cluster_of, log_as_set, put_in_force
     from detente.embedded import wall_clock

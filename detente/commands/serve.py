@@ -46,6 +46,10 @@ def serve(
 
     Settings may also stand in detente.yaml (db, host, port, policy, directory) or in the
     environment (DETENTE_DB, DETENTE_HOST ...).
+
+    \b
+    detente serve
+    detente serve --policy rules.yaml --port 8480
     """
     if keep and not example:
         raise click.UsageError("--keep goes with --example")

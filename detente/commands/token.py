@@ -23,6 +23,9 @@ def create(name: str, *, db: str | None, as_json: bool) -> None:
     """Make a token for NAME, such as the system that will use it.
 
     It is shown once. Only a fingerprint of it is kept.
+
+    \b
+    detente token create erp
     """
     from detente.embedded import wall_clock
     from streams.store import Store
@@ -43,7 +46,11 @@ def create(name: str, *, db: str | None, as_json: bool) -> None:
 @db_option
 @json_option
 def list_tokens(*, db: str | None, as_json: bool) -> None:
-    """List the tokens, revoked ones too. They themselves are not kept and not shown."""
+    """List the tokens, revoked ones too. They themselves are not kept and not shown.
+
+    \b
+    detente token list
+    """
     from streams.store import Store
 
     with (
@@ -70,7 +77,11 @@ def list_tokens(*, db: str | None, as_json: bool) -> None:
 @click.argument("token_id", metavar="ID", type=int)
 @db_option
 def revoke(token_id: int, *, db: str | None) -> None:
-    """Take the token with this ID back. `detente token list` shows the ids."""
+    """Take the token with this ID back. `detente token list` shows the ids.
+
+    \b
+    detente token revoke 1
+    """
     from detente.embedded import wall_clock
     from streams.store import Store
 

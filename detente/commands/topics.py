@@ -53,6 +53,9 @@ def show(db: str | None, *, as_json: bool) -> None:
     """Show how far each partition of the inputs was committed, and where it ends.
 
     What counts is the database's: Kafka is told the same for other tools, a moment later.
+
+    \b
+    detente topics show
     """
     from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 

@@ -11,7 +11,11 @@ from detente.output import json_option, print_json, say
 @click.command()
 @json_option
 def version(*, as_json: bool) -> None:
-    """Show which version of Detente this is, and of Python."""
+    """Show which version of Detente this is, and of Python.
+
+    \b
+    detente version
+    """
     found = {"detente": installed("detente"), "python": platform.python_version()}
     if as_json:
         print_json(found)

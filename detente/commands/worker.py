@@ -23,6 +23,9 @@ def worker(
     trying again does not help. `detente topics create` and `detente migrate` come first.
 
     Settings stand in the environment (DETENTE_DB, DETENTE_KAFKA_BROKERS ...) or in detente.yaml.
+
+    \b
+    detente worker --policy policy.yaml --directory directory.yaml
     """
     import faust
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +37,25 @@ def commands() -> list[tuple[str, str]]:
             for found in _COMMAND.findall(text_of(page))
         }
     )
+
+
+def leaves(command: click.Command = cli, *path: str) -> Iterator[tuple[str, str]]:
+    """Every command with its help."""
+    if not isinstance(command, click.Group):
+        yield " ".join(path), command.help or ""
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, *path, name)
+
+
+@pytest.mark.parametrize(("path", "text"), list(leaves()))
+def test_every_command_is_explained_with_an_example(path: str, text: str) -> None:
+    assert f"detente {path}" in text
+    for written in _COMMAND.findall(text):
+        test_it_is_a_command_with_these_options(f"detente {path} --help", written)
 
 
 @pytest.mark.parametrize(("page", "written"), commands())
