@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rules.clock_news import ClockNews, Reading, ladder_news, ticket_news, touchpoint_news
 from rules.decision import (
+    WITH_CLOCKS,
     CaseRow,
     Changes,
     JournalEntry,
@@ -36,8 +37,6 @@ from rules.world import Horizon, World
 from schemas.time import Instant
 
 EMPTY = Document([], {}, [])
-#: How the keys begin of subjects whose clocks run without a case.
-_WITH_CLOCKS = (f"{Kind.TICKET}:", f"{Kind.TOUCHPOINTS}:")
 
 
 class Taken(NamedTuple):
@@ -372,12 +371,9 @@ class Decider:
     ) -> None:
         """Add to a fold what is to be told of the subject's clocks, and when to look again."""
         case = folded.case
-        has_clocks = key.startswith(_WITH_CLOCKS)
-        if case is None and not has_clocks:
-            return
-        known = self._known(document, now)
-        if has_clocks:
-            kind, partner_id, _ = split_key(key)
+        kind, partner_id, _ = split_key(key)
+        if kind in WITH_CLOCKS:
+            known = self._known(document, now)
             read = max(horizon.feeds(kind), document.read_until)
             reading = self._reading(horizon, read, known, known)
             if kind is Kind.TICKET:

@@ -22,6 +22,10 @@ class Kind(StrEnum):
     TOUCHPOINTS = "touchpoints"
 
 
+#: Kinds of subject whose clocks run without a case.
+WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
+
+
 class SubjectRow(NamedTuple):
     """A stored subject. `version` is 0 for one that is not stored yet."""
 

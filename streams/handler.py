@@ -15,6 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 from rules.clocks.working_days import local_day
 from rules.decide import Decider, Decision, Taken
 from rules.decision import (
+    WITH_CLOCKS,
     CaseRow,
     Changes,
     Kind,
@@ -60,7 +61,6 @@ from streams.records import RawRecord, Record, RejectedRecord
 from streams.store import (
     DISRUPTIONS,
     DOCUMENTS,
-    WITH_CLOCKS,
     FenceMove,
     LostRace,
     NextDue,

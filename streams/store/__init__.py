@@ -30,7 +30,6 @@ from streams.store.store import Store, migrate
 from streams.store.subjects import (
     DISRUPTIONS,
     DOCUMENTS,
-    WITH_CLOCKS,
     partner_guard,
     value_guard,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "DISRUPTIONS",
     "DOCUMENTS",
     "STANDING",
-    "WITH_CLOCKS",
     "Announcement",
     "Attached",
     "CaseCount",

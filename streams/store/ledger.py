@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from rules.clocks.clock import US, Downgrade
-from rules.decision import Kind, StepKind, StepRow, SubjectRow
+from rules.decision import WITH_CLOCKS, Kind, StepKind, StepRow, SubjectRow
 from rules.digest.material import Cell
 from rules.ledger import Entered, Escalation, Instance, Pause, Posting, day_of
 from rules.subjects import subject_key
@@ -52,11 +52,12 @@ from streams.store.tables import (
 # The advisory lock of PostgreSQL that whoever posts holds: "posting" in seven letters.
 _POSTING = int.from_bytes(b"posting")
 
-_NOTE = "INSERT INTO unposted (key, due) VALUES (?, 0) ON CONFLICT (key) DO UPDATE SET due = 0"
-_NOTE_MANY = """
-INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (key)
-ON CONFLICT (key) DO UPDATE SET due = 0
-"""
+# One that is noted already is left as it is: SQLite writes a row anew even to what it was.
+_NOTED = "ON CONFLICT (key) DO UPDATE SET due = 0 WHERE unposted.due <> 0"
+_NOTE = f"INSERT INTO unposted (key, due) VALUES (?, 0) {_NOTED}"  # noqa: S608 - from above
+_NOTE_MANY = f"""
+INSERT INTO unposted (key, due) SELECT key, 0 FROM unnest(%b::text[]) AS new (key) {_NOTED}
+"""  # noqa: S608 - as above
 _NAME = ("subject", "metric", "cycle")
 _CELL = ("partner_id", "partner_tier", "metric", "escalation_tier", "promised_for", "entered")
 _SPENT = (
@@ -80,8 +81,6 @@ _ADD = {
 _OPEN = text("entered = 'open'")
 _LATE = text("entered IN ('open', 'breached')")
 _EXCUSED = text("entered = 'excused'")
-#: Kinds of subject that have clocks of their own, with or without a case.
-_WITH_CLOCKS = (Kind.TICKET, Kind.TOUCHPOINTS)
 _LEDGER = (instance, pause, downgrade, escalation, daily, daily_open, unposted)
 
 
@@ -102,7 +101,7 @@ class LedgerQueries(Queries):
 
     def note_changed(self, rows: Iterable[SubjectRow]) -> None:
         """Note those of the subjects that have clocks; plain orders have none."""
-        self.note_unposted(row.key for row in rows if row.has_case or row.kind in _WITH_CLOCKS)
+        self.note_unposted(row.key for row in rows if row.has_case or row.kind in WITH_CLOCKS)
 
     def note_partner_unposted(self, partner_id: str) -> None:
         """Note everything of a partner that has clocks, or may get some by time alone."""
@@ -119,7 +118,7 @@ class LedgerQueries(Queries):
     def note_all_unposted(self) -> None:
         """Note every subject that has clocks."""
         queries = [select(conflict_case.c.subject)]
-        for kind in _WITH_CLOCKS:
+        for kind in WITH_CLOCKS:
             within = (subject.c.key >= f"{kind}:", subject.c.key < f"{kind};")
             queries.append(select(subject.c.key).where(*within))
         for query in queries:

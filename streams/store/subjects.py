@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from rules.decision import Kind, Occurrence, SubjectRow
+from rules.decision import WITH_CLOCKS, Kind, Occurrence, SubjectRow
 from rules.subjects import case_id, subject_key
 from schemas.time import WEEK, Instant
 from streams.store import bulk, bulk_postgres
@@ -41,8 +41,6 @@ _COLUMNS = [subject.c[name] for name in bulk.COLUMNS]
 _PAGE = 1_000
 
 
-#: Kinds of subject whose clocks run without a case.
-WITH_CLOCKS = frozenset({Kind.TICKET, Kind.TOUCHPOINTS})
 #: The guard of all disruptions.
 DISRUPTIONS = "disruptions"
 #: The guard of policy and directory.
