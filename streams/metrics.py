@@ -22,7 +22,7 @@ from rules.decision import Kind
 from rules.world import Horizon
 from schemas.time import SECOND, Instant
 from streams.outcome import NAMES, Outcome
-from streams.relay.relay import RelayReport
+from streams.relay.report import RelayReport
 from streams.store import OutboxStatus, Store
 
 CONTENT_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4

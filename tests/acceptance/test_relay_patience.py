@@ -102,7 +102,7 @@ async def test_the_rest_of_a_channel_waits_from_when_its_slow_answer_came(
     assert house.gate.begun == ["c1"]
     house.gate.slow = ends
     house.gate.is_open.set()
-    house.relay._patience = WAIT  # the run sees the answer come
+    house.relay._sending._patience = WAIT  # the run sees the answer come
     house.desk.alert("d1", "executive")
     async with asyncio.timeout(WAIT):
         report = await house.relay.run_once(house.desk.now)

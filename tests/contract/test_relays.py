@@ -87,9 +87,10 @@ class Desk:
     ) -> None:
         self.store = store
         self.now = START
+        self.write: Callable[[Callable[[Transaction], None]], Awaitable[None]] = self.commit
         self.relay = Relay(
             store.reading,
-            self.write,
+            self._write,
             house,
             {"terminal": channel},
             Random(1),
@@ -97,7 +98,10 @@ class Desk:
             shift=Shift(name, lambda: self.now, LEASE),
         )
 
-    async def write(self, work: Callable[[Transaction], None]) -> None:
+    async def _write(self, work: Callable[[Transaction], None]) -> None:
+        await self.write(work)
+
+    async def commit(self, work: Callable[[Transaction], None]) -> None:
         with self.store.transaction() as tx:
             work(tx)
 
@@ -179,14 +183,13 @@ async def test_a_relay_that_dies_while_it_sends_is_taken_over_when_its_lease_end
         raise Dead
 
     channel.on_send = dies
-    write_of_the_living = one.write
 
     async def write_of_the_dead(work: Callable[[Transaction], None]) -> None:
         if channel.on_send is not None and channel.attempts:
             raise Dead  # whatever it would still do on its way out, it does not
-        await write_of_the_living(work)
+        await one.commit(work)
 
-    one.relay._write = write_of_the_dead
+    one.write = write_of_the_dead
     with pytest.raises(Dead):
         await one.run()
     channel.on_send = None
