@@ -103,7 +103,10 @@ def find_case(tx: Transaction, text: str) -> CaseRow:
     """
     meant = case_id_meant(text)
     if meant is None:
-        raise RefusedError(f"{text!r} is not the id of a case; `detente cases` lists them")
+        raise RefusedError(
+            f"{text!r} is not the id of a case; `detente cases` lists them, and "
+            "`detente explain --order PARTNER ORDER` tells of an order"
+        )
     found = tx.find_cases(meant, _NAMED + 1)
     if len(found) == 1:
         return found[0]

@@ -454,6 +454,12 @@ def test_explain_wants_one_thing(shop: Shop) -> None:
     assert shop.run("explain", "C-1", "--order", "a", "b").exit_code == 2
 
 
+def test_an_order_in_place_of_a_case_is_answered_with_how_to_ask_for_it(shop: Shop) -> None:
+    shop.order("PO-1", MONDAY + DAY)
+    assert "`detente explain --order PARTNER ORDER`" in shop.refused("explain", "PO-1")
+    assert "There is no case about it" in shop.ok("explain", "--order", "kontor", "PO-1")
+
+
 def test_a_misspelt_command_is_answered_with_the_nearest(shop: Shop) -> None:
     result = shop.run("chek")
     assert result.exit_code == 2
