@@ -1,5 +1,6 @@
 """Before a weekend or a holiday each owner reads once what should not wait for the reopening."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -88,6 +89,30 @@ def test_who_holds_nothing_reads_nothing_and_who_was_away_at_the_hour_catches_up
     story.ticket("T-1", "alpenfrisch")
     assert look(story, "2026-11-13 21:00") == 1
     assert len(lines(story)) == 1
+
+
+def test_who_is_away_at_the_hour_reads_it_when_somebody_can(begin: Begin) -> None:
+    noon, four = (datetime.fromisoformat(f"2026-11-06T{hour}:00:00+01:00") for hour in (12, 16))
+    away = {"from": noon, "until": four}
+    absent = {"routes": [{"kind": "terminal"}], "absences": [away]}
+    both = {"anna": {"name": "Anna", **absent}, "jonas": {"name": "Jonas", **absent}}
+    people = directory(people={**directory()["people"], **both})  # she and her stand-in
+    story = begin(policy(clocks=CLOCKS, commitments=PROMISES, rules=NO_RULE), people)
+    story.at("2026-11-06 10:00")
+    story.ticket("T-1", "alpenfrisch")
+    assert look(story, "2026-11-06 15:30") == 0
+    assert look(story, "2026-11-06 16:30") == 1
+
+
+@pytest.mark.parametrize(("partners", "queued"), [(["alpenfrisch"], 0), (["kontor"], 1)])
+def test_what_a_partner_in_shadow_is_owed_is_on_no_list(
+    begin: Begin, partners: list[str], queued: int
+) -> None:
+    shadow = {"partners": partners}
+    story = begin(policy(clocks=CLOCKS, commitments=PROMISES, rules=NO_RULE, shadow=shadow))
+    story.at("2026-11-06 10:00")
+    story.ticket("T-1", "alpenfrisch")
+    assert look(story, "2026-11-06 15:00") == queued
 
 
 def test_a_long_list_says_how_much_more_there_is(story: Timeline) -> None:

@@ -301,6 +301,9 @@ def test_what_was_issued_stays_and_is_restated_with_a_diff(office: Office) -> No
     assert office.ok("--json", "--week", "2026-W45", "--number", "1") == first
     assert len(office.rows("breaches/all", "--week", "2026-W45", "--number", "1")) == 5
     assert "Nothing that came later" in office.run("--week", "2026-W45", "--restate").stderr
+    office.reply("T-2", "2026-11-03T10:45:00")
+    assert "Restated (issue 3)" in office.run("--week", "2026-W45", "--restate").stderr
+    assert office.report("--week", "2026-W45").issue == 3
 
 
 def test_an_excuse_given_afterwards_counts_in_the_week_of_the_deadline(office: Office) -> None:
@@ -410,6 +413,43 @@ def test_late_events_restate_what_was_issued_when_the_next_one_is(office: Office
     notes = office.report("--week", "2026-W46").notes
     assert any("2026-W45 (issue 2)" in note for note in notes)
     assert [key for key, _ in office.queued()] == ["2026-W45"] * 2 + ["2026-W46"] * 2
+
+
+def test_the_four_weeks_before_are_looked_at_again_when_the_next_is_issued(
+    office: Office,
+) -> None:
+    week_45(office)
+    for monday in ("2026-11-09", "2026-11-16", "2026-11-23", "2026-11-30"):
+        office.reporting.issue_due(berlin(f"{monday}T07:00:00"))
+    office.at("2026-12-01T09:00:00")
+    office.reply("T-3", "2026-11-03T10:30:00")
+    office.reporting.issue_due(berlin("2026-12-07T07:00:00"))
+    office.at("2026-12-08T09:00:00")
+    assert office.report("--week", "2026-W45").issue == 2
+    office.reply("T-2", "2026-11-03T10:45:00")
+    office.reporting.issue_due(berlin("2026-12-14T07:00:00"))
+    office.at("2026-12-14T09:00:00")
+    assert office.report("--week", "2026-W45").issue == 2  # no digest that is issued shows it
+
+
+def test_a_month_that_still_runs_west_of_us_is_issued_once_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated_database: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    policy = (
+        POLICY + '  new_york: {timezone: America/New_York, hours: {mon-fri: ["09:00-17:00"]}}\n'
+    )
+    policy += 'reporting: {scorecard: {day: 1, at: "01:00"}}\n'
+    office = Office(tmp_path, policy, migrated_database)
+    office.close()
+    west = DIRECTORY.replace("kontor: {", "kontor: {calendar: new_york, ")
+    (tmp_path / "directory.yaml").write_text(west)
+    office.start()
+    found = [
+        office.reporting.issue_due(berlin(f"2026-12-01T{hour}:00:00")) for hour in ("01", "07")
+    ]
+    office.close()
+    assert found == [1, 2]
 
 
 def test_scorecards_of_the_month_before_are_issued_for_each_partner(office: Office) -> None:
@@ -537,6 +577,7 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     )  # fmt: skip
     [moved] = office.rows("moved-down/claire", "--week", "2026-W45")
     assert (moved["case"], moved["kind"]) == (case, "deescalated")
+    assert moved["partner"] == "nordlicht"
     assert "Anna Lindner" not in report.model_dump_json()  # people only where the policy says so
     later = office.report("--week", "2026-W46")
     assert figure(later, "disputes/undecided")[0] == "1"

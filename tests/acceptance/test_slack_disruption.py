@@ -90,6 +90,10 @@ async def test_its_message_still_asks_and_counts_on(desk: Desk) -> None:
 async def test_what_is_no_news_is_not_told(desk: Desk) -> None:
     disruptions = await port_closes(desk)
     assert await look(desk, disruptions) == 0
+    # Who was only warned of one of its promises has no message about it.
+    warning = desk._effect(PORT, EffectKind.WARNING, "executive_sponsor", step="clock", due=None)
+    with desk.store.transaction() as tx:
+        tx.write(Changes(effects=[warning]))
     late(desk, 1)
     assert await look(desk, disruptions) == 2
     assert await look(desk, disruptions) == 0
