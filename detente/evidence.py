@@ -340,13 +340,20 @@ def markdown(evidence: Evidence) -> Iterator[str]:
 
 def _complete(line: OrderedLine, evidence: Evidence) -> str:
     if line.complete_at is not None:
-        late = line.complete_at - line.first_promise
-        at = local_text(line.complete_at, evidence.zone)
-        return f"{at} ({in_words(late)} late)" if late > 0 else at
+        return local_text(line.complete_at, evidence.zone) + _lateness(line, line.complete_at)
     if line.called_off_at is not None:
         return "called off"
-    late = evidence.as_of - line.first_promise
-    return f"not reported ({in_words(late)} late)" if late > 0 else "not reported"
+    return "not reported" + _lateness(line, evidence.as_of)
+
+
+def _lateness(line: OrderedLine, at: int) -> str:
+    """Against the promise that the partner last agreed to, and against the first."""
+    late = []
+    if at > line.promise:
+        late.append(f"{in_words(at - line.promise)} late")
+    if at > line.first_promise != line.promise:
+        late.append(f"{in_words(at - line.first_promise)} after the first promise")
+    return f" ({', '.join(late)})" if late else ""
 
 
 def _clock_cells(clock: Clock, zone: ZoneInfo) -> Sequence[str]:

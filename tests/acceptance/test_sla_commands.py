@@ -428,6 +428,31 @@ def test_evidence_of_an_order_has_promises_and_what_came(desk: Helpdesk) -> None
     assert "management" not in text
 
 
+def test_evidence_holds_an_order_to_the_promise_that_the_partner_agreed_to(desk: Helpdesk) -> None:
+    for name, again in (("PO-1", DAY), ("PO-2", 2 * DAY)):
+        desk.say("order.placed", MONDAY - 5 * DAY, order_id=name,
+                 promised_at=iso(MONDAY - 3 * DAY), currency="EUR",
+                 lines=[{"sku": "cup", "quantity": 10, "unit_price": "7"}])  # fmt: skip
+        desk.say("order.amended", MONDAY - 4 * DAY, order_id=name, agreed_by="partner",
+                 promised_at=iso(MONDAY - 3 * DAY + again))  # fmt: skip
+        desk.say("order.impacted", order_id=name, kind="damaged", quantity=10)
+    desk.say("delivery.completed", MONDAY - DAY - HOUR, delivery_id="D-2", order_id="PO-2",
+             lines=[{"sku": "cup", "quantity": 10}])  # fmt: skip
+    late = desk.ok("evidence", case_id(subject_key(Kind.ORDER, "nordlicht", "PO-1")))
+    assert "not reported (48 h late, 72 h after the first promise)" in late
+    in_time = desk.ok("evidence", case_id(subject_key(Kind.ORDER, "nordlicht", "PO-2")))
+    assert "2026-11-01 09:00 CET (47 h after the first promise)" in in_time
+
+
+def test_evidence_tells_nothing_that_is_yet_to_come(breached: Helpdesk) -> None:
+    ahead = breached.now + MINUTE
+    breached.say("ticket.message", ahead, ticket_id="T-1", author="us", kind="reply")
+    case = ticket_case("T-1")
+    assert breached.ok("evidence", case).count("We replied") == 1
+    breached.later(MINUTE)
+    assert breached.ok("evidence", case).count("We replied") == 2
+
+
 def test_evidence_is_about_one_thing_of_one_partner(desk: Helpdesk) -> None:
     desk.say("disruption.declared", disruption_id="D-1", severity="high", summary="A strike",
              partner_ids=["nordlicht", "kontor"])  # fmt: skip
