@@ -9,6 +9,7 @@ withdrawn. So disorder, duplicates, corrections and retraction need no cases of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rules import transitions
 from rules.case import Case, Entry, Hit, Step, Subject, make_subject, step_key
@@ -517,11 +518,16 @@ class _Story(Case):
                 )
                 news.append(step)
         withdrawn: list[str] = []
-        for key, known in before.items():
-            if key in taken:
-                continue
-            # What people did stays on record, even about a case that never should have been.
-            stays = key.startswith(_RETRACTED_BY_COMPARISON) or self._is_of_command(key)
+        gone = [key for key in before if key not in taken]
+        obeyed = {self._command_of(step.key) for step in self.steps} if gone else set()
+        for key in gone:
+            known = before[key]
+            # What people did stays on record, even about a case that never should have been; but
+            # once: a word that turns out to have done something else is not what it was taken for.
+            command = self._command_of(key)
+            stays = key.startswith(_RETRACTED_BY_COMPARISON) or (
+                command is not None and command not in obeyed
+            )
             if known.withdrawn_at is None and not stays:
                 withdrawn.append(key)
                 taken[key] = known._replace(withdrawn_at=self.now)
@@ -582,10 +588,18 @@ class _Story(Case):
             if not any(step.kind is not StepKind.COMMENTED for step in self.steps):
                 self.state = None
 
-    def _is_of_command(self, key: str) -> bool:
+    @cached_property
+    def _commands(self) -> frozenset[str]:
+        """Keys of the steps that commands ask for."""
         said = self.document.contributions
-        keys = {step_key(c.type.partition(".")[2], c) for c in said if _is_command(c)}
-        return key in keys or key.rpartition(":")[0] in keys  # one that moved it names the tier
+        return frozenset(step_key(c.type.partition(".")[2], c) for c in said if _is_command(c))
+
+    def _command_of(self, key: str) -> str | None:
+        """The key of the command that a step follows, if it follows one; a move names its tier."""
+        if key in self._commands:
+            return key
+        moved = key.rpartition(":")[0]
+        return moved if moved in self._commands else None
 
     def _was_opened(self, withdrawn: Sequence[str]) -> bool:
         return any(key.startswith(("opened:", "retracted:")) for key in withdrawn)

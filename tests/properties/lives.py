@@ -89,7 +89,7 @@ def without_errors(steps: Sequence[StepRow]) -> list[StepRow]:
             first = max((n for n, s in enumerate(kept) if s.kind in _BEGINNINGS), default=0)
             while first > 0 and kept[first - 1].kind is StepKind.WATCHED:
                 first -= 1  # what was opened had been on watch: one episode
-            kept = kept[:first] + [s for s in kept[first:] if s.kind is StepKind.COMMENTED]
+            kept = kept[:first] + [s for s in kept[first:] if s.actor is not None]
         else:
             kept.append(step)
     return kept
