@@ -160,9 +160,11 @@ def facts(entry: Entry, zone: str) -> Iterator[tuple[str, str]]:
         yield "How much", plain(entry.exposure)
     if entry.joined:
         yield "Late", plain(entry.joined)
+    is_list = entry.kind is EntryKind.REPORT  # its lines are what it lists, and no reasons
     for number, line in enumerate(entry.why):
-        yield "" if number else "Why", plain(line)
-    yield "Since", moment(entry.at, zone)
+        yield "" if number or is_list else "Why", plain(line)
+    if not is_list:
+        yield "Since", moment(entry.at, zone)
     if entry.due is not None and asks(entry):
         yield "Until", moment(entry.due, zone)
     if entry.asked is not None:

@@ -108,10 +108,10 @@ def case_message(entry: Entry, message: Message, base_url: str | None = None) ->
         now = replace(now, kind=EntryKind.NOTICE, due=None, next=None)
     title, colour = _title(now), _look(now)[1]
     news = entry if entry.alert is not None else None
-    body = [
-        {"type": "section", "fields": list(_fields(now, message.zone))},
-        *_paragraph("Why", told.why),
-    ]
+    fields = list(_fields(now, message.zone))
+    body = [{"type": "section", "fields": fields}] if fields else []
+    # The lines of a report are what it lists, and no reasons.
+    body += _paragraph("" if told.kind is EntryKind.REPORT else "Why", told.why)
     if news is not None and news.kind is not EntryKind.REMINDER:
         body += _paragraph("Now", [_happened(news), *news.why])
     body += _paragraph("Note", [(news or now).note or ""])
@@ -237,7 +237,8 @@ def _fields(entry: Entry, zone: str) -> Iterator[Json]:
         yield _field("Asked now", _asked(entry.asked, zone))
     if entry.joined:
         yield _field("Late under it", value(entry.joined, 300))
-    yield _field("Since", date(entry.at, zone))
+    if entry.kind is not EntryKind.REPORT:
+        yield _field("Since", date(entry.at, zone))
     if entry.owner:
         yield _field("Owner", value(entry.owner, 300))
     if entry.state:
@@ -303,7 +304,9 @@ def _plain_facts(entry: Entry, told: Entry, news: Entry | None, message: Message
         yield f"How much: {entry.exposure}"
     if entry.joined:
         yield f"Late under it: {entry.joined}"
-    if told.why:
+    if told.kind is EntryKind.REPORT:
+        yield from told.why
+    elif told.why:
         yield f"Why: {'; '.join(told.why)}"
     if entry.due is not None and _waits(entry):
         yield f"Acknowledge until {moment(entry.due, message.zone)}"
@@ -379,7 +382,7 @@ def _paragraph(name: str, lines: Sequence[str]) -> list[Json]:
     if not shown:
         return []
     text = "\n".join(f"• {line}" for line in shown) if len(shown) > 1 else shown[0]
-    return [_section(_within(f"*{name}*\n{text}", 2_900))]
+    return [_section(_within(f"*{name}*\n{text}" if name else text, 2_900))]
 
 
 def _within(text: str, limit: int) -> str:

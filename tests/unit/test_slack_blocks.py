@@ -242,6 +242,23 @@ def test_what_is_about_no_case_has_no_buttons() -> None:
     assert buttons(found) == {}
 
 
+def test_a_daily_list_is_a_list_and_gives_no_reasons() -> None:
+    listed = ("new: Nordlicht GmbH, order PO-1: 3 h late (C-1)", "Acme, order PO-2 (C-2)")
+    summary = replace(
+        ALERT, kind=EntryKind.REPORT, case_id=None, tier="watch", partner="", partner_tier=None,
+        subject="what is below the tiers", headline="On watch: 1 new, 1 from before",
+        exposure=None, why=listed, due=None, next=None, state=None,
+    )  # fmt: skip
+    found = rendered(summary)
+    assert shown(found).splitlines() == [
+        "📊 On watch: 1 new, 1 from before", "*What*", "what is below the tiers",
+        *(f"• {line}" for line in listed), "For Claire Dubois",
+    ]  # fmt: skip
+    assert found.text.splitlines() == ["📊 On watch: 1 new, 1 from before", *listed]
+    bare = rendered(replace(summary, subject=""))
+    assert "What" not in shown(bare)
+
+
 def test_a_bundle_lists_cases_and_offers_all_of_them_at_once() -> None:
     entries = [replace(ALERT, case_id=f"c{n}", idempotency_key=f"k{n}") for n in range(30)]
     found = bundle(replace(message(*entries), idempotency_key="bundle-1"), "https://d.example.com")
