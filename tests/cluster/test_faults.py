@@ -79,6 +79,24 @@ async def test_a_worker_that_was_frozen_finds_its_records_taken(cluster: Cluster
     await asyncio.to_thread(check_load, cluster, load.orders)
 
 
+async def test_locks_that_a_frozen_process_keeps_are_taken_from_it(cluster: Cluster) -> None:
+    cluster.kafka = cluster.kafka.model_copy(update={"session_timeout": 2.0})
+    orders = [v for n in range(30) for v in troubled(n)]
+    await cluster.produce(routed(cluster.kafka, orders[:30]))
+    async with (
+        cluster.worker_inside(),
+        await psycopg.AsyncConnection.connect(libpq(cluster.db)) as frozen,
+    ):
+        await cluster.drained()
+        await frozen.execute('UPDATE position SET "offset" = "offset"')  # and nothing more
+        await cluster.produce(routed(cluster.kafka, orders[30:]))
+        await cluster.drained()
+        with pytest.raises(psycopg.OperationalError):
+            await frozen.execute("SELECT 1")
+        await frozen.close()
+    await asyncio.to_thread(check_load, cluster, 30)
+
+
 async def test_the_broker_stops_and_starts(
     with_broker_to_stop: Cluster, kafka_of_my_own: KafkaServer
 ) -> None:
