@@ -318,6 +318,28 @@ async def test_a_reminder_is_shown_in_the_channel_too(desk: Desk) -> None:
     assert desk.titles("C0MANAGE")[0].startswith("🟠 Reminder 2 of 2")
 
 
+async def test_a_warning_stands_with_its_case_or_alone_and_asks_for_nothing(desk: Desk) -> None:
+    desk.alert("c1")
+    await desk.run()
+    near = {"headline": "acme, order c1: to be acknowledged soon", "partner": "acme", "why": []}
+    with desk.store.transaction() as tx:
+        tx.write(Changes(effects=[
+            desk._effect("c1", EffectKind.WARNING, "partnership_manager", text=near, state=None),
+            desk._effect(None, EffectKind.WARNING, "partnership_manager", tier="watch", state=None,
+                         text=near | {"headline": "acme, ticket T-1: an answer is due soon"}),
+        ]))  # fmt: skip
+    await desk.advance(seconds=5)
+    assert desk.titles("C0MANAGE") == [
+        "🟠 Management alert: acme, order c1: 50 h late",
+        "⏰ Warning, management: acme, order c1: to be acknowledged soon",
+        "⏰ Warning: acme, ticket T-1: an answer is due soon",
+    ]
+    assert desk.replies("C0MANAGE") == [desk.titles("C0MANAGE")[1]]
+    alert, alone = desk.slack.roots("C0MANAGE")
+    assert "detente_acknowledge" in alert.buttons
+    assert alone.buttons == {}
+
+
 async def test_a_retraction_is_visible_where_the_alert_was(desk: Desk) -> None:
     desk.alert("c1")
     await desk.advance(minutes=1)
