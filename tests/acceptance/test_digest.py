@@ -238,6 +238,7 @@ def test_a_week_that_runs_is_counted_up_to_now(office: Office) -> None:
     office.at("2026-11-03T11:00:00")
     report = office.report("--week", "2026-W45")
     assert figure(report, "attainment/strategic/first_response") == ("none due", 0)
+    assert rows_of(report, "breaches") == []
     office.at("2026-11-03T11:01:00")
     report = office.report("--week", "2026-W45")
     assert figure(report, "attainment/strategic/first_response") == ("0.0 %", 1)

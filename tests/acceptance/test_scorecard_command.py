@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from rules.decision import Kind
+from rules.subjects import case_id, subject_key
 from schemas.report import Report
 from schemas.time import DAY, HOUR, Instant, to_instant
 from tests.acceptance.test_sla_commands import POLICY
@@ -168,3 +170,14 @@ def test_an_excuse_that_is_given_later_is_in_a_restatement_and_a_later_delivery_
     second = office.report("nordlicht")
     assert {change.figure for change in second.changes} == {promise}
     assert second.all_figures() == restated.all_figures()
+
+
+def test_what_was_solved_before_the_first_month_is_judged_in_it(office: Office) -> None:
+    office.embedded.handler.tick(Instant(at("2026-10-24 08:00")))
+    case = case_id(subject_key(Kind.ORDER, "nordlicht", "PO-3"))
+    office.say(at("2026-10-25 09:00"), "case.resolved", case_id=case, actor="claire",
+               root_cause="a strike")  # fmt: skip
+    office.now = at("2027-05-02 08:00")
+    solved = office.report("nordlicht", "--month", "2027-04").figure("solved_for_good")
+    assert solved is not None
+    assert solved.before[0] == 100  # its 30 days ended in November

@@ -28,7 +28,7 @@ from detente.occupancy import Lock, OccupiedError, find
 from detente.output import UnreachableError
 from detente.service import Service
 from detente.settings import Settings
-from rules.decision import Kind, State
+from rules.decision import Changes, Kind, Rejected, State
 from schemas.time import DAY, HOUR, MINUTE, Instant, iso, to_instant
 from streams.outcome import Accepted, Duplicate, Refused, SetAside
 from streams.records import RawRecord
@@ -369,6 +369,16 @@ def test_what_is_set_aside_is_told_once_a_type(tmp_path: Path) -> None:
         assert house.look() == ["set aside: events of the type moon.risen, which is not known"]
         house.take(event("3", "moon.risen"))
         assert house.look() == []
+
+
+def test_each_time_that_something_cannot_be_decided_is_told(tmp_path: Path) -> None:
+    clock = Clock()
+    with watched(tmp_path, clock) as house:
+        for order in ("PO-1", "PO-2"):
+            failed = Rejected("/erp", "1", "it raised", "deciding failed", b"", clock(), order)
+            with house.embedded.store.transaction() as tx:
+                tx.write(Changes(rejected=[failed]))
+            assert house.look() == [f"set aside, since it could not be decided: {order}"]
 
 
 # --- as a process ---------------------------------------------------------------------------------

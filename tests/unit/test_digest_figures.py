@@ -18,6 +18,7 @@ from rules.digest.material import Counts, Material, Names
 from rules.digest.period import read_period
 from rules.ledger import Entered, Escalation, Instance
 from rules.patterns import pattern_key
+from rules.report_parts import target_of
 from schemas.report import Report
 from schemas.time import DAY, HOUR, Instant
 
@@ -85,6 +86,28 @@ def test_a_share_just_below_all_is_never_shown_as_all_and_misses_its_target() ->
     figure = report(counts=counts(1998, 1)).figure("attainment/strategic/first_response")
     assert figure is not None
     assert (figure.shown, figure.reached) == ("99.9 %", False)
+
+
+@pytest.mark.parametrize(
+    ("tier", "metric", "percent"),
+    [
+        ("strategic", "first_response", 95),
+        ("strategic", "touchpoint:review", 60),
+        ("strategic", "touchpoint:call", 50),
+        ("strategic", "resolution", 90),
+        ("growth", "first_response", 80),
+        ("growth", "resolution", 70),
+    ],
+)
+def test_a_target_is_the_tier_s_before_it_is_everybody_s(
+    tier: str, metric: str, percent: int
+) -> None:
+    said = {
+        "strategic": {"first_response": 95, "review": 60, "touchpoint": 50, "default": 90},
+        "default": {"first_response": 80, "default": 70},
+    }
+    targets = {who: {k: Decimal(v) for k, v in these.items()} for who, these in said.items()}
+    assert target_of(targets, tier, metric) == percent
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,10 @@ class Partner:
         assert not isinstance(event, Malformed | UnknownType), event
         self.figures[metric].append(state_subject(event, None).contribution)
 
-    def months(self, month: Month = NOVEMBER, as_of: int = ISSUED) -> PartnerMonths:
-        months = PartnerMonths("acme", self.timeline.world, month, as_of)
+    def months(
+        self, month: Month = NOVEMBER, as_of: int = ISSUED, known_at: int | None = None
+    ) -> PartnerMonths:
+        months = PartnerMonths("acme", self.timeline.world, month, as_of, known_at)
         for name, said in self.orders.items():
             months.add_order(name, said.contributions)
         for name, timeline in self.tickets.items():
@@ -80,6 +82,10 @@ class Partner:
 
     def card(self, month: Month = NOVEMBER, as_of: int = ISSUED) -> Scorecard:
         return scorecard(self.months(month, as_of), "Acme")
+
+    def restated(self, known_at: int) -> Report:
+        """November as it was issued first, by what is known later."""
+        return scorecard(self.months(known_at=known_at), "Acme").report
 
     def report(self, month: Month = NOVEMBER, as_of: int = ISSUED) -> Report:
         return self.card(month, as_of).report
@@ -348,6 +354,32 @@ def test_promises_count_in_the_month_in_which_they_fall_due() -> None:
     ]  # fmt: skip
     december = acme.report(Month(2026, 12), at("2027-01-02 07:00"))
     assert shown(december, "sla/first_response") == [("0.0 %", 1)]
+
+
+def test_a_restatement_knows_what_was_said_since_and_counts_nothing_that_came_since() -> None:
+    acme = Partner()
+    late = acme.ticket("late", "2026-11-02 10:00").us("2026-11-02 13:00")
+    key = subject_key(Kind.TICKET, "acme", "late")
+    late.excused("2026-12-10 09:00", "first_response/1", "claire", key)
+    acme.order("missing").placed("2026-11-10").came("2026-12-10 10:00")
+    acme.measured("2026-11-20 09:00", "forecast_accuracy", "70", period="2026-11")
+    acme.measured("2026-12-10 09:00", "forecast_accuracy", "75", period="2026-11")
+    wrong = [
+        step(1, StepKind.OPENED, "2026-11-02 00:00", "management"),
+        step(2, StepKind.RETRACTED, "2026-12-10 00:00"),
+    ]
+    order = subject_key(Kind.ORDER, "acme", "missing")
+    acme.cases.append((case_id(order), order, ("late",), wrong))
+    names = (
+        "sla/first_response", "otif", "reported/forecast_accuracy", "resolution/open",
+        "escalations/management",
+    )  # fmt: skip
+    first = [("0.0 %", 1), ("0.0 %", 1), ("70", None), ("2", None), ("1", None)]
+    assert shown(acme.report(), *names) == first
+    assert shown(acme.restated(at("2026-12-09 00:00")), *names) == first
+    assert shown(acme.restated(at("2026-12-11 00:00")), *names) == [
+        ("none due", 0), ("0.0 %", 1), ("75", None), ("1", None), ("0", None),
+    ]  # fmt: skip
 
 
 def test_reported_figures_belong_to_the_month_that_they_name() -> None:
