@@ -332,10 +332,7 @@ class Decider:
             elif earlier.same_content(said):
                 self.decision.verdicts.duplicate.add(item.place)
             else:
-                reason = (
-                    f"{said.source} sent the id {said.id!r} before, with other content; "
-                    "a correction needs an id of its own"
-                )
+                reason = with_other_content(said.source, said.id)
                 self.decision.verdicts.conflict[item.place] = reason
                 self._reject(item, key, reason, "conflicting duplicate")
         return fresh
@@ -573,6 +570,14 @@ class Decider:
             if old.get(name) != occurrence:
                 changes.occurrences_added.append(occurrence)
                 self.decision.touched.add((partner_id, *name))
+
+
+def with_other_content(source: str, event_id: str) -> str:
+    """Why a second event of the same name is kept aside."""
+    return (
+        f"{source} sent the id {event_id!r} before, with other content; "
+        "a correction needs an id of its own"
+    )
 
 
 def _is_due(row: SubjectRow, horizon: Horizon) -> bool:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple, Self, TypeVar
 
 from rules.clocks.working_days import local_day
-from rules.decide import Decider, Decision, Taken
+from rules.decide import Decider, Decision, Taken, with_other_content
 from rules.decision import (
     WITH_CLOCKS,
     CaseRow,
@@ -307,7 +307,7 @@ class Handler:
             for place, reason in verdicts.failed.items():
                 answers[place] = out.SetAside(reason)
             changes.accepted = sum(type(a) in (out.Accepted, out.Parked) for a in answers)
-            changes.duplicates = len(verdicts.duplicate)
+            changes.duplicates = sum(type(a) is out.Duplicate for a in answers)
             changes.days = self._by_day(
                 times, [t for t in batch.stated if type(answers[t.place]) is not out.Accepted]
             )
@@ -326,6 +326,8 @@ class Handler:
         # Clocks can be excused without a case; everything else waits for one.
         excused = {command_target(c.event) for c in batch.commands if c.event.type == EXCUSED}
         of_clocks = tx.subjects_of_clocks(excused - subjects.keys())
+        known = subjects.keys() | of_clocks.keys()
+        waiting = {_parked_name(p): p for p in tx.parked_for(targets - known)}
         taken = list(batch.stated)
         for event, place, record in batch.commands:
             target = command_target(event)
@@ -336,7 +338,7 @@ class Handler:
             recorded = to_instant(event.time) if self.virtual else batch.now
             if row is None:
                 _must_be_alone(tx)  # or somebody opens the case meanwhile and does not find it
-                answers[place] = self._park(changes, event, record, recorded)
+                answers[place] = self._park(changes, waiting, event, record, recorded)
                 continue
             statement = state_command(event, recorded, row.key, self.world.recipients.roles_of)
             taken.append(Taken(statement, place, record.value, record.input, record.position))
@@ -394,10 +396,29 @@ class Handler:
                 _count(changes.counts, "unknown partner", source, item.statement.partner_id)
 
     @staticmethod
-    def _park(changes: Changes, event: Event, record: RawRecord, now: Instant) -> Outcome:
+    def _park(
+        changes: Changes,
+        waiting: dict[tuple[str, str, str], Parked],
+        event: Event,
+        record: RawRecord,
+        now: Instant,
+    ) -> Outcome:
+        """Keep a command that comes before its case. `waiting` are those that are kept already."""
         target = command_target(event)
-        changes.parked.append(Parked(target, event.source, event.id, now, record.value))
-        return out.Parked(f"there is no case {target} yet; the command waits for it")
+        parked = Parked(target, event.source, event.id, now, record.value)
+        known = waiting.setdefault(_parked_name(parked), parked)
+        if known is parked:
+            changes.parked.append(parked)
+            return out.Parked(f"there is no case {target} yet; the command waits for it")
+        if parse_event(known.value) == event:
+            return out.Duplicate()
+        reason = with_other_content(event.source, event.id)
+        changes.rejected.append(
+            Rejected(
+                record.input, record.position, reason, "conflicting duplicate", record.value, now
+            )
+        )
+        return out.Conflict(reason)
 
     @staticmethod
     def _hold_back(
@@ -810,6 +831,10 @@ def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name
 def _reach(partner_id: str, dimension: str) -> tuple[str, ...]:
     """An article's pattern is the partner's, and one over all partners."""
     return (partner_id, INTERNAL) if dimension.endswith("/sku") else (partner_id,)
+
+
+def _parked_name(parked: Parked) -> tuple[str, str, str]:
+    return parked.case_id, parked.source, parked.event_id
 
 
 def _belongs(o: Occurrence, dimension: str, value: str, partner: str | None) -> bool:

@@ -77,6 +77,23 @@ def test_acknowledged_twice_by_the_same_event(story: Timeline) -> None:
     story.expect(Stands("PO-1", State.ACKNOWLEDGED))
 
 
+def test_a_command_that_waits_for_its_case_is_seen_once(story: Timeline) -> None:
+    story.at("2026-11-02 09:00")
+    said = {"case_id": "C-0123456789AB", "actor": "claire"}
+    ack = Event("case.acknowledged", said, "/slack", at="2026-11-02 10:00", id="click")
+    story.given(ack, outcome=out.Parked)
+    story.given(ack, outcome=out.Duplicate)
+    answers = story.given(ack._replace(id="again"), ack._replace(id="again"), outcome=None)
+    assert [type(a) for a in answers] == [out.Parked, out.Duplicate]
+    story.given(ack._replace(data={**said, "take_over": True}), outcome=out.Conflict)
+    (kept,) = story.rejected()
+    assert kept.entry.kind == "conflicting duplicate"
+    assert "a correction needs an id of its own" in kept.entry.reason
+    with story.store.reading() as tx:
+        assert [counter.n for counter in tx.counters("accepted")] == [2]
+        assert [counter.n for counter in tx.counters("duplicate")] == [2]
+
+
 def test_a_delivery_that_comes_before_its_order(story: Timeline) -> None:
     story.at("2026-11-02 09:00")
     story.given(delivery("PO-1"))
