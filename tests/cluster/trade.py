@@ -160,12 +160,21 @@ def routed(kafka: KafkaSettings, values: list[bytes]) -> Iterator[tuple[str, byt
 
 
 def outcome(store: Store) -> dict[str, list[Any]]:
-    """What stands in the end: what was taken back on the way shows the order of arrival."""
+    """What stands in the end, and what was told of it.
+
+    What was announced on the way shows the order of arrival, and is left out: cases that were
+    retracted, steps that were withdrawn, and in a case that stands after all the retraction that
+    was told while less was known.
+    """
     with store.reading() as tx:
         every = {case.case_id: case for case in tx.list_cases()}
         cases = [case for case in every.values() if case.state is not State.RETRACTED]
         steps = [step for case in cases for step in tx.steps(case.case_id)]
-        steps = [step for step in steps if step.withdrawn_at is None]
+        steps = [
+            step
+            for step in steps
+            if step.withdrawn_at is None and not step.key.startswith("retracted!")
+        ]
         stand = {(step.case_id, step.key) for step in steps}
         effects = [e.effect for e in tx.list_outbox()]
         # The fate of a case under a disruption shows in what it was told before it was attached.
