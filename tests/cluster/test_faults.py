@@ -79,6 +79,38 @@ async def test_a_worker_that_was_frozen_finds_its_records_taken(cluster: Cluster
     await asyncio.to_thread(check_load, cluster, load.orders)
 
 
+async def test_where_a_new_assignment_begins_is_not_where_a_batch_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partitions are given out anew just when the pump asks how far it has read."""
+    cluster.kafka = cluster.kafka.model_copy(update={"batch_size": 10})
+    async with cluster.worker_inside() as worker:
+        await until(lambda: worker.pump.partitions)
+        consumer, given = worker.pump._consumer, worker.pump._given
+        place = list(worker.pump._fences)[-1]
+        position = consumer.position
+        changes: list[int] = []
+
+        async def asked(partition: TopicPartition) -> int:
+            at: int = await position(partition)
+            if partition == place and at and not changes:
+                changes.append(at)
+                given.on_partitions_revoked(())
+                consumer.seek(place, at + 3)  # what Kafka thinks was committed
+                given.on_partitions_assigned(consumer.assignment())
+                at = await position(partition)
+            return at
+
+        monkeypatch.setattr(consumer, "position", asked)
+        async with AIOKafkaProducer(**producer_arguments(cluster.kafka)) as producer:
+            for n in range(30):
+                for value in troubled(n):
+                    await producer.send_and_wait(place.topic, value, partition=place.partition)
+        await cluster.drained()
+    assert changes
+    await asyncio.to_thread(check_load, cluster, 30)
+
+
 async def test_locks_that_a_frozen_process_keeps_are_taken_from_it(cluster: Cluster) -> None:
     cluster.kafka = cluster.kafka.model_copy(update={"session_timeout": 2.0})
     orders = [v for n in range(30) for v in troubled(n)]
