@@ -178,6 +178,10 @@ class Escalation:
         """Whether the case stood at this tier at an instant."""
         return self.asked_at <= at and (self.ended_at is None or at < self.ended_at)
 
+    def taken_up_by(self, at: int) -> bool:
+        """Whether somebody had acknowledged it at an instant."""
+        return self.acknowledged_at is not None and self.acknowledged_at <= at
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:

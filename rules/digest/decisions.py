@@ -40,8 +40,7 @@ def asked_for(m: Material) -> list[Asked]:
 def _unanswered(m: Material) -> Iterator[Asked]:
     top = m.tiers[-1]
     for e in open_at_end(m):
-        seen = e.acknowledged_at is not None and e.acknowledged_at <= m.until
-        if e.tier == top and not seen:
+        if e.tier == top and not e.taken_up_by(m.until):
             why = f"at {top} and not acknowledged: who takes it?"
             yield Asked("unanswered case", why, e.partner_id, e.case_id, m.until - e.asked_at)
 
@@ -55,7 +54,7 @@ def _disputes(m: Material) -> Iterator[Asked]:
 
 def _patterns(m: Material) -> Iterator[Asked]:
     for e in open_at_end(m):
-        if e.kind == Kind.PATTERN and e.acknowledged_at is None:
+        if e.kind == Kind.PATTERN and not e.taken_up_by(m.until):
             why = f"{words(e.rule)} keeps coming back: who ends the cause?"
             yield Asked("pattern", why, e.partner_id, e.case_id, m.until - e.opened_at)
 

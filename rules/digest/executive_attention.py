@@ -65,7 +65,7 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
         ),
     )
     # What still needs somebody first, then what held their attention longest.
-    held.sort(key=lambda e: (_answered(m, e), -_within(m, e), e.asked_at, e.case_id))
+    held.sort(key=lambda e: (e.taken_up_by(m.until), -_within(m, e), e.asked_at, e.case_id))
     rows = [
         (
             said(m.names.partner(e.partner_id)),
@@ -73,7 +73,7 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
             said(words(e.rule)),
             said(_came(e)),
             said(in_words(_within(m, e))),
-            said("acknowledged" if _answered(m, e) else "not acknowledged"),
+            said("acknowledged" if e.taken_up_by(m.until) else "not acknowledged"),
         )
         for e in held[:LISTED]
     ]
@@ -92,10 +92,6 @@ def executive_section(m: Material, sheet: Sheet) -> Section:
             ),
         ),
     )
-
-
-def _answered(m: Material, e: Escalation) -> bool:
-    return e.acknowledged_at is not None and e.acknowledged_at <= m.until
 
 
 def _came(e: Escalation) -> str:

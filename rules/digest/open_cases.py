@@ -80,11 +80,10 @@ def open_cases_section(m: Material, sheet: Sheet) -> Section:
             said(words(e.rule)),
             said(e.tier),
             said(in_words(m.until - e.opened_at)),
-            said("yes" if _taken(e, m.until) else "no", Tone.PLAIN if _taken(e, m.until)
-                 else Tone.WATCH),
+            said("yes") if e.taken_up_by(m.until) else said("no", Tone.WATCH),
         )
         for e in found[:_OLDEST]
-    ]  # fmt: skip
+    ]
     charts: tuple[Chart, ...] = ()
     if found:
         charts = (
@@ -127,7 +126,3 @@ def open_cases_section(m: Material, sheet: Sheet) -> Section:
             ),
         ),
     )
-
-
-def _taken(e: Escalation, at: int) -> bool:
-    return e.acknowledged_at is not None and e.acknowledged_at <= at

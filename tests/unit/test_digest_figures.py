@@ -226,6 +226,26 @@ def test_a_long_table_shows_what_matters_most_and_says_where_the_rest_is() -> No
     assert (len(rows), note) == (15, "1 more is behind the figure executive/cases.")
 
 
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        {"tier": "executive"},
+        {"tier": "management", "kind": "pattern",
+         "subject": pattern_key("acme", "late/sku", "S-1")},
+    ],
+)  # fmt: skip
+def test_what_was_taken_up_after_the_week_still_needed_a_decision_in_it(
+    waiting: dict[str, str],
+) -> None:
+    def asked(acknowledged_at: int) -> list[str]:
+        made = report(lasting=[escalation(**waiting, acknowledged_at=acknowledged_at)])
+        decisions = next(section for section in made.sections if section.id == "decisions")
+        return [row[-1].text for row in decisions.tables[0].rows]
+
+    assert asked(WEEK.end) == []
+    assert asked(WEEK.end + 1) == ["C-1"]
+
+
 def test_no_table_of_a_digest_runs_on() -> None:
     many = range(40)
     asked = [
