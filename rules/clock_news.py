@@ -12,7 +12,7 @@ from hashlib import blake2b
 from rules.clocks.clock import PARTNER, Clock, ClockState
 from rules.clocks.ladder_clocks import ACKNOWLEDGE, RESOLVE, ladder_clocks, terms_from
 from rules.clocks.touchpoint_clocks import next_period, owed_since, touchpoint_clocks
-from rules.clocks.warning_times import STALE_PAUSE, Warn, warnings
+from rules.clocks.warning_times import STALE_PAUSE, Warn, may_warn, warnings
 from rules.decision import CalledOff, CaseRow, Effect, EffectKind, StepRow
 from rules.policy import CompiledPolicy
 from rules.recipients import PERSON
@@ -138,7 +138,7 @@ class _Teller:
         self._case = case
         self._policy: CompiledPolicy = world.policies.at(reading.read)
         self._settings = self._policy.document.clocks
-        self._warns = bool(self._settings.warn or self._settings.stale_pause_after)
+        self._may_warn = may_warn(self._settings)
         self._within = self._settings.tell_breaches_within.amount
 
     def news(
@@ -166,7 +166,7 @@ class _Teller:
         read = self._reading.read
         due = clock.due if clock.breached_at is None else clock.breached_at
         reached: list[Warn] = []
-        if self._warns:
+        if self._may_warn:
             for warn in warnings(clock, self._settings):
                 if warn.at <= read:
                     reached.append(warn)

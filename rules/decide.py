@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rules.clock_news import ClockNews, Reading, ladder_news, ticket_news, touchpoint_news
+from rules.clocks.warning_times import may_warn
 from rules.decision import (
     WITH_CLOCKS,
     CaseRow,
@@ -382,7 +383,8 @@ class Decider:
                 news = touchpoint_news(key, document, self.world, reading)
             _add_news(folded, news)
             folded.feeds_due = _earliest(folded.feeds_due, news.next_due)
-        if case is not None and folded.steps and (folded.document.told or self._warns(horizon)):
+        settings = self.world.policies.at(horizon.people).document.clocks
+        if case is not None and folded.steps and (folded.document.told or may_warn(settings)):
             news = self._ladder_news(key, folded.document, folded.steps, case, horizon, now)
             _add_news(folded, news)
             folded.people_due = _earliest(folded.people_due, news.next_due)
@@ -405,10 +407,6 @@ class Decider:
         if self.virtual is None:
             return now
         return max([c.recorded for c in document.contributions], default=0)
-
-    def _warns(self, horizon: Horizon) -> bool:
-        clocks = self.world.policies.at(horizon.people).document.clocks
-        return bool(clocks.warn) or clocks.stale_pause_after is not None
 
     def _isolate(
         self,

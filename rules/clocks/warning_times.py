@@ -31,6 +31,11 @@ class Warn(NamedTuple):
         return f"{self.clock.clock_id}/{self.level}"
 
 
+def may_warn(settings: Clocks) -> bool:
+    """Whether the policy asks for any warning at all."""
+    return bool(settings.warn) or settings.stale_pause_after is not None
+
+
 def warnings(clock: Clock, settings: Clocks) -> Sequence[Warn]:
     """Every warning of a clock, past and to come, in the order of time.
 
