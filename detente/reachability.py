@@ -14,6 +14,7 @@ import msgspec
 from rules.recipients import Recipients
 from schemas.directory import Route
 from schemas.time import Instant
+from streams.relay.history import place_of
 from streams.relay.letters import route_name
 from streams.store import Transaction
 
@@ -69,15 +70,29 @@ class TierReport:
     steps: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A route by which somebody cannot be told."""
+
+    key: str
+    """Names person and route, and changes when the route does."""
+    person: str
+    place: str
+    """Where the route leads, as records show it."""
+    reason: str
+    others: tuple[str, ...]
+    """Where else they can be told, as far as is known."""
+
+
 def _key(person: str, route: Route) -> str:
     # Only the digest: a url carries tokens.
     text = f"{len(person)}:{person}{route.bare().model_dump_json(exclude_defaults=True)}"
-    return _KEY + hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def read_proof(tx: Transaction, person: str, route: Route) -> Proof | None:
     """What was last shown about a route; None when nothing was."""
-    stored = tx.setting(_key(person, route))
+    stored = tx.setting(_KEY + _key(person, route))
     return None if stored is None else msgspec.json.decode(stored, type=Proof)
 
 
@@ -89,7 +104,25 @@ def keep_proof(
     last = before.reached_at if before is not None else None
     reached = at if failure is None else last
     stored = msgspec.json.encode(Proof(at, failure, reached))
-    tx.put_setting(_key(person, route), stored.decode())
+    tx.put_setting(_KEY + _key(person, route), stored.decode())
+
+
+def failures(tx: Transaction, recipients: Recipients) -> Iterator[Failure]:
+    """The routes of active people over which the latest message did not get through."""
+    proofs = (
+        (key, msgspec.json.decode(said, type=Proof)) for key, said in tx.settings(_KEY).items()
+    )
+    reasons = {key: proof.failure for key, proof in proofs if proof.failure is not None}
+    people = recipients.directory.people.items() if reasons else ()  # it is asked again and again
+    for person_id, person in people:
+        places = {
+            _key(person_id, route): place_of(route_name(number, route))
+            for number, route in enumerate(person.routes if person.active else (), 1)
+        }
+        others = tuple(place for key, place in places.items() if key not in reasons)
+        for key, place in places.items():
+            if key in reasons:
+                yield Failure(key, person_id, place, reasons[key], others)
 
 
 def route_reports(

@@ -33,6 +33,7 @@ from detente.listening import listen
 from detente.loops import run_together
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
+from detente.route_alarms import RouteAlarms
 from detente.service import POST_EVERY, RELAY_GRACE, RELAY_PATIENCE
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
@@ -243,6 +244,7 @@ class _Duties:
         self._reporting = Reporting(parts.store, parts.knowledge, parts.version)
         self._looks = (
             Alarms(parts.store, self._watch, policy),
+            RouteAlarms(parts.store, parts.knowledge.house),
             Summaries(parts.store, parts.knowledge.house),
             ClosureLists(parts.store, parts.knowledge),
             Disruptions(parts.store),

@@ -33,6 +33,7 @@ from detente.loops import run_together
 from detente.occupancy import Address, publish, withdraw
 from detente.reachability import keep_proof
 from detente.report_content import stored_reports
+from detente.route_alarms import RouteAlarms
 from detente.settings import Settings
 from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
@@ -101,6 +102,7 @@ class Service:
         self._handler = Observed(embedded.handler, self._metrics, self._committed)
         self._writer = Writer(self._handler, clock)
         self._alarms = Alarms(embedded.store, embedded.watch, embedded.knowledge.policy)
+        self._routes = RouteAlarms(embedded.store, embedded.knowledge.house)
         self._reporting = Reporting(embedded.store, embedded.knowledge)
         self._summaries = Summaries(embedded.store, embedded.knowledge.house)
         self._closures = ClosureLists(embedded.store, embedded.knowledge)
@@ -228,7 +230,7 @@ class Service:
         now = self._clock()
         self._note_alive(now)
         self._read_tokens()
-        looks = (self._alarms, self._summaries, self._closures, self._disruptions)
+        looks = (self._alarms, self._routes, self._summaries, self._closures, self._disruptions)
         return sum(each.look(now) for each in looks)
 
     def _note_start(self) -> None:

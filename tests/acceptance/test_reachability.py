@@ -16,12 +16,14 @@ from click.testing import CliRunner, Result
 from detente.cli import cli
 from detente.embedded import open_embedded
 from detente.reachability import keep_proof
+from detente.route_alarms import RouteAlarms
 from detente.settings import Settings
 from notifiers.memory import MemoryNotifier
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from rules.decision import Changes
 from rules.effects import report_effect
 from rules.recipients import PERSON
+from schemas.policy import OPERATIONS
 from schemas.time import DAY, HOUR, Instant, to_instant
 from streams.relay import Relay
 from streams.store import Transaction
@@ -163,14 +165,30 @@ class House:
                     work(tx)
 
             relay = Relay(
-                embedded.store.reading, write, embedded.knowledge.house, {"email": notifier},
-                Random(1), keep_proof=keep,
+                embedded.store.reading, write, embedded.knowledge.house,
+                {"email": notifier, "terminal": MemoryNotifier()}, Random(1), keep_proof=keep,
             )  # fmt: skip
             with embedded.store.transaction() as tx:
                 steps = [f"test {n} at {self.now}" for n in range(len(outcomes))]
                 effects = [report_effect(step, PERSON + person, self.now, step) for step in steps]
                 tx.write(Changes(effects=effects))
             asyncio.run(relay.run_once(self.now))
+
+    def alarms(self) -> list[tuple[str, list[str]]]:
+        """What the watchman newly tells operations about routes: headline and lines."""
+        folder = self.directory.parent
+        settings = Settings(
+            self._env["DETENTE_DB"], "127.0.0.1", 0, folder / "policy.yaml", self.directory
+        )
+        with open_embedded(settings, self.now) as embedded:
+            with embedded.store.reading() as tx:
+                before = len(tx.list_outbox())
+            found = RouteAlarms(embedded.store, embedded.knowledge.house).look(self.now)
+            with embedded.store.reading() as tx:
+                new = [entry.effect for entry in tx.list_outbox()][before:]
+        assert len(new) == found
+        assert {effect.role for effect in new} <= {OPERATIONS}
+        return [(str(effect.text["headline"]), list(effect.text["why"])) for effect in new]  # type: ignore[call-overload]
 
     def run(self, *args: str, code: int = 0) -> Result:
         result = CliRunner(env=self._env).invoke(cli, list(args), obj=lambda: self.now)
@@ -269,6 +287,35 @@ def test_what_was_proved_within_the_hour_is_not_written_again(house: House) -> N
     [route] = [one for one in house.reachability()["routes"] if one["person"] == "claire"]
     assert route["reached_at"] == "2026-11-02T09:00:00Z"
     assert house.written == 1
+
+
+def test_operations_hear_once_of_a_route_that_fails_until_it_works_again(house: House) -> None:
+    assert house.alarms() == []
+    house.tell("anna", Failed("there is no such mailbox"))
+    [(headline, why)] = house.alarms()
+    assert headline == "email anna@example.com fails: there is no such mailbox"
+    assert why[0] == "Anna Lindner (email anna@example.com) is told by terminal"
+    assert house.alarms() == []  # it was told, and a restart forgets nothing
+    house.now = Instant(MONDAY + DAY)
+    house.tell("anna", Sent())
+    assert house.alarms() == []
+    house.now = Instant(MONDAY + 2 * DAY)
+    house.tell("anna", Failed("there is no such mailbox"))
+    assert len(house.alarms()) == 1
+    house.directory.write_text(DIRECTORY.replace("anna@", "a.lindner@"))
+    house.take_over()
+    assert house.alarms() == []
+
+
+def test_what_fails_for_one_reason_is_one_alarm(house: House, mailbox: Mailbox) -> None:
+    mailbox.unknown |= {"anna@example.com", "claire@example.com"}
+    house.run("notify", "test", "--all", code=1)
+    [(headline, why)] = house.alarms()
+    assert headline.startswith("2 routes fail: the mail server refuses the address")
+    assert why[:2] == [
+        "Anna Lindner (email anna@example.com) is told by terminal",
+        "Claire Dubois (email claire@example.com) cannot be told any more",
+    ]
 
 
 def test_what_cannot_be_tried_is_said(house: House) -> None:
