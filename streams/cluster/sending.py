@@ -105,9 +105,12 @@ async def _end(producer: AIOKafkaProducer) -> None:
     """Close a producer, without waiting for long for what cannot be sent."""
     try:
         async with asyncio.timeout(_END_WITHIN):
+            # First: one that is stopped with something to send leaves a task of its own behind.
+            await producer.flush()
             await producer.stop()
     except (KafkaError, TimeoutError):
         _log.debug("A producer was left with something to send")
         # It would go on to try, and holds its connections until it has.
         await producer._sender.close()  # noqa: SLF001 - aiokafka has no public way to give up
         await producer.client.close()
+        producer._closed = True  # noqa: SLF001 - or it is complained of as left open
