@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from detente.cli import cli
-from rules.decision import CaseRow, State, StepKind, StepRow
+from rules.decision import CaseRow, EffectKind, State, StepKind, StepRow
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant
 from streams.store import DeliveryStatus, OutboxStatus, Store, Transaction
 from tests.acceptance.test_service import MONDAY, WAIT, Clock, placed, short
@@ -474,3 +474,19 @@ async def a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office: Offi
     out = await office.command("slack", "unlink", "T0FAKE", "U0MIA")
     assert out.exit_code == 0
     assert "not linked" in await office.slash("mine", "U0MIA")
+
+
+async def a_token_that_slack_refuses_is_told_to_operations(office: Office) -> None:
+    office.slack.token_error = "token_revoked"
+    await office.take(placed("PO-1", Instant(MONDAY + DAY)), short("PO-1"))
+
+    def alarms(tx: Transaction) -> list[str]:
+        told = (entry.effect for entry in tx.list_outbox([OutboxStatus.SENT]))
+        return [str(e.text["headline"]) for e in told if e.kind is EffectKind.OPERATIONS]
+
+    async with asyncio.timeout(WAIT):
+        while not office.look(alarms):
+            office.advance(SECOND)
+            await office.turn()
+    [alarm, *_] = office.look(alarms)
+    assert alarm.endswith("Slack answered token_revoked: the token was revoked")

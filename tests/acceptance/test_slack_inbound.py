@@ -298,6 +298,10 @@ async def test_trouble_at_random_leaves_each_alert_exactly_once(
     await slack_stories.trouble_at_random_leaves_each_alert_exactly_once(office)
 
 
+async def test_a_token_that_slack_refuses_is_told_to_operations(office: ServiceOffice) -> None:
+    await slack_stories.a_token_that_slack_refuses_is_told_to_operations(office)
+
+
 # --- who is who -----------------------------------------------------------------------------------
 
 

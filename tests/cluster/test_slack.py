@@ -205,3 +205,7 @@ async def test_a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(
     office: ClusterOffice,
 ) -> None:
     await slack_stories.a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office)
+
+
+async def test_a_token_that_slack_refuses_is_told_to_operations(office: ClusterOffice) -> None:
+    await slack_stories.a_token_that_slack_refuses_is_told_to_operations(office)
