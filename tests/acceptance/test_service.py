@@ -32,6 +32,7 @@ from rules.decision import Changes, Kind, Rejected, State
 from schemas.time import DAY, HOUR, MINUTE, Instant, iso, to_instant
 from streams.outcome import Accepted, Duplicate, Refused, SetAside
 from streams.records import RawRecord
+from tests.processes import running
 
 MONDAY = to_instant(datetime.fromisoformat("2026-11-02T10:00:00+00:00"))
 WAIT = 30.0  # seconds; a bound for what hangs
@@ -139,17 +140,8 @@ async def serving(
         open_embedded(settings, clock()) as embedded,
     ):
         service = Service(embedded, settings, clock, terminal or Terminal())
-        started = asyncio.Event()
-        running = asyncio.create_task(service.run(started.set))
-        waiting = asyncio.create_task(started.wait())
-        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
-        if running.done():
-            await running
-        try:
+        async with running(service):
             yield service
-        finally:
-            service.stop()
-            await asyncio.wait_for(running, WAIT)
 
 
 async def post(service: Service, *events: dict[str, Any], token: str = "") -> dict[str, Any]:

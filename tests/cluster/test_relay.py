@@ -31,6 +31,7 @@ from streams.store import OutboxStatus, Store
 from streams.writer import Clock
 from tests.acceptance.test_service import DIRECTORY, POLICY, Terminal
 from tests.cluster.cluster import WAIT, Cluster, until
+from tests.processes import running
 from tests.rigs.postgres import PostgresServer
 
 
@@ -79,17 +80,8 @@ async def relaying(
     await asyncio.to_thread(put_in_force, settings, cluster_settings, clock())
     how = {"environment": {}} | how
     relay = RelayProcess(cluster_settings, settings, clock, terminal or Terminal(), **how)
-    started = asyncio.Event()
-    running = asyncio.create_task(relay.run(started.set))
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
-    if running.done():
-        await running
-    try:
+    async with running(relay):
         yield relay
-    finally:
-        relay.stop()
-        await asyncio.wait_for(running, WAIT)
 
 
 async def records(cluster: Cluster, topic: str, n: int) -> list[ConsumerRecord]:
