@@ -7,7 +7,7 @@ every command take this road.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, Self, TypeVar
@@ -471,8 +471,10 @@ class Handler:
             self._keep_up(tx)
             due = self._due(tx, horizon, limit)
             decider = self._decider(now)
-            self._wake(tx, decider, due.values())
-            versions = self._settle(tx, decider, due, now)
+            # Patterns are counted once what they count is guarded.
+            patterns = {row.key for row in due.values() if row.kind is Kind.PATTERN}
+            self._wake(tx, decider, [row for key, row in due.items() if key not in patterns])
+            versions = self._settle(tx, decider, due, now, patterns)
             self._write(tx, decider, (), versions, now)
         self._after(decider, versions)
         return len(due)
@@ -489,9 +491,7 @@ class Handler:
     def _wake(self, tx: Transaction, decider: Decider, rows: Collection[SubjectRow]) -> None:
         in_time = self._cases_in_time(tx, decider.horizon, rows)
         for row in rows:
-            if row.kind is Kind.PATTERN:
-                self._wake_pattern(tx, decider, row.key, row)
-            elif row.key in in_time:
+            if row.key in in_time:
                 decider.warn(row, *in_time[row.key])
             else:
                 decider.wake(row, time_passed=True)
@@ -514,9 +514,17 @@ class Handler:
     # -- what subjects do to each other --------------------------------------------------------
 
     def _settle(
-        self, tx: Transaction, decider: Decider, rows: dict[str, SubjectRow], now: Instant
+        self,
+        tx: Transaction,
+        decider: Decider,
+        rows: dict[str, SubjectRow],
+        now: Instant,
+        patterns: Set[str] = frozenset(),
     ) -> dict[str, int]:
-        """Carry on until no subject touches another: parked commands, patterns, disruptions."""
+        """Carry on until no subject touches another: parked commands, patterns, disruptions.
+
+        `patterns` are those that time has woken.
+        """
         seen_cases: set[str] = {key for key, row in rows.items() if row.has_case}
         subjects = _Subjects(decider.decision)
         told_children: set[str] = set()
@@ -535,7 +543,7 @@ class Handler:
             busy |= self._excuse_new(tx, decider, subjects, rows)
             touched = set(decision.touched)
             decision.touched.clear()
-            stale = subjects.look().patterns - woken
+            stale = (subjects.look().patterns | patterns) - woken
             if touched or stale:
                 busy = True
                 keys = {
@@ -546,10 +554,10 @@ class Handler:
                 guards = {partner_guard(partner_id) for partner_id, _, _ in touched}
                 guards.update(map(_guard_of, keys | stale))
                 versions = tx.versions(guards) | versions  # as they were when first counted
-                patterns = tx.load_subjects(keys - decision.subjects.keys())
+                stored = rows | tx.load_subjects(keys - decision.subjects.keys() - rows.keys())
                 for key in sorted(keys | stale):
                     woken.add(key)
-                    self._wake_pattern(tx, decider, key, patterns.get(key))
+                    self._wake_pattern(tx, decider, key, stored.get(key))
             disruptions = subjects.look().disruptions - spread
             if disruptions:
                 _must_be_alone(tx)
