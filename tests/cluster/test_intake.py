@@ -21,6 +21,7 @@ from streams.store import Store
 from streams.tokens import generate_token, hash_token
 from tests.cluster.cluster import WAIT, Cluster, until
 from tests.cluster.test_relay import event, records, settings_of, trouble
+from tests.processes import running
 from tests.rigs.kafka import KafkaServer
 
 BATCH = "application/cloudevents-batch+json"
@@ -33,17 +34,8 @@ async def taking(cluster: Cluster, host: str = "127.0.0.1") -> AsyncIterator[Int
     cluster_settings = ClusterSettings(cluster.db, cluster.kafka)
     put_in_force(settings, cluster_settings, wall_clock())
     intake = IntakeProcess(cluster_settings, settings, wall_clock)
-    started = asyncio.Event()
-    running = asyncio.create_task(intake.run(started.set))
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
-    if running.done():
-        await running
-    try:
+    async with running(intake):
         yield intake
-    finally:
-        intake.stop()
-        await asyncio.wait_for(running, WAIT)
 
 
 async def post(

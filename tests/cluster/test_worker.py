@@ -14,7 +14,7 @@ from streams.cluster.topics import create_topics
 from streams.cluster.watchdog import STUCK
 from streams.cluster.worker import ClusterWorker
 from streams.store import Store
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import WAIT, Cluster, until
 from tests.rigs.kafka import KafkaServer
 
 FAUST = ("faust", "-A", "streams.app", "worker", "-l", "info")
@@ -51,6 +51,17 @@ async def test_one_that_is_stuck_ends_itself(cluster: Cluster, what: str, why: s
     await cluster.produce([(cluster.kafka.orders_topic, b"a", b"no event")])
     assert await worker.ended() == STUCK
     assert f"This worker is stuck and ends itself: {why} for " in worker.log.read_text()
+
+
+async def test_one_that_ends_leaves_its_partitions_to_the_others_at_once(cluster: Cluster) -> None:
+    every = 3 * len(cluster.kafka.inputs)
+    # Longer than anything here is waited for: nobody is missed, somebody has said that it leaves.
+    cluster.kafka = cluster.kafka.model_copy(update={"session_timeout": WAIT + 30})
+    async with cluster.worker_inside() as one:
+        async with cluster.worker_inside() as other:
+            await until(lambda: one.pump.partitions and other.pump.partitions)
+            assert len(one.pump.partitions) + len(other.pump.partitions) == every
+        await until(lambda: len(one.pump.partitions) == every)
 
 
 async def test_what_it_cannot_work_with_is_said_in_a_sentence(cluster: Cluster) -> None:
