@@ -152,6 +152,11 @@ class Decider:
         if folded.case is not None:
             self._store(key, row, document, folded, [])
 
+    def stop_clocks(self, row: SubjectRow) -> None:
+        """Nothing is due for a subject any more until something is said of it."""
+        row = self.decision.subjects.get(row.key, row)
+        self.decision.subjects[row.key] = row._replace(feeds_due=None, people_due=None)
+
     # -- one subject ---------------------------------------------------------------------------
 
     def _add_one_by_one(

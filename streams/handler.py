@@ -628,7 +628,10 @@ class Handler:
             (r for n, r in policy.pattern_rules if policy.document.rules[n].name == of.rule), None
         )
         if repeats is None:
-            return  # the policy no longer asks for this pattern; its case stays as it is
+            # The policy no longer asks for this pattern; its case stays as it is, off the clock.
+            if row is not None:
+                decider.stop_clocks(row)
+            return
         partner = None if of.partner_id == INTERNAL else of.partner_id
         changes = decider.decision.changes
         standing = {o.subject: o for o in tx.occurrences(of.dimension, of.value, partner)}

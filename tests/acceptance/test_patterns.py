@@ -123,6 +123,22 @@ def test_a_resolved_pattern_needs_a_whole_threshold_of_new_orders(begin: Begin) 
     )
 
 
+def test_a_pattern_that_the_policy_no_longer_asks_for_stands_and_does_not_climb(
+    begin: Begin,
+) -> None:
+    told = rules("minor-shortfall")
+    story = begin(policy(rules=[*told, systemic("3 in 30d", category="quality")]))
+    story.at("2026-11-02 09:00")
+    for n in range(1, 4):
+        story.order(f"PO-{n}", promised="2026-12-01")
+        quality_problem(story, f"PO-{n}")
+    pattern = story.pattern("repeat", "category", "quality", "kontor")
+    story.expect(Opened(pattern))
+    story.new_policy("2026-11-02 10:00", rules=told)
+    story.advance(days=10)
+    story.expect(Stands(pattern, State.OPEN, "management"))
+
+
 def test_troubles_that_lie_too_far_apart_are_no_pattern(begin: Begin) -> None:
     story = begin(policy(rules=[systemic("2 in 7d", category="quality")]))
     story.at("2026-11-02 09:00")
