@@ -88,15 +88,19 @@ class Desk:
         self.store = store
         self.now = START
         self.write: Callable[[Callable[[Transaction], None]], Awaitable[None]] = self.commit
+        self.house: Callable[[], House] = house
         self.relay = Relay(
             store.reading,
             self._write,
-            house,
+            self._house,
             {"terminal": channel},
             Random(1),
             patience=patience,
             shift=Shift(name, lambda: self.now, LEASE),
         )
+
+    def _house(self) -> House:
+        return self.house()
 
     async def _write(self, work: Callable[[Transaction], None]) -> None:
         await self.write(work)
@@ -243,6 +247,26 @@ async def test_a_relay_that_was_frozen_past_its_lease_writes_nothing(
         rows = [row for case_id in ("c1", "c2") for row in tx.deliveries_of(case_id)]
     assert [row.status for row in rows] == [DeliveryStatus.SENT] * 2
     assert len(channel.attempts) == 3  # the one that was under way when it froze
+
+
+async def test_a_relay_that_was_frozen_before_it_sent_sends_nothing(
+    store: Store, other: Store, one: Desk, channel: Channel
+) -> None:
+    alerts(store, "c1", "c2")
+    asked: list[Instant] = []
+
+    def freezes() -> House:
+        asked.append(one.now)
+        if len(asked) == 2:  # it has leased and read what it tells, and somebody else leases it
+            one.now = Instant(START + LEASE + SECOND)
+            with other.transaction() as tx:
+                assert len(tx.lease_outbox("two", one.now, Instant(one.now + LEASE), 9)) == 2
+        return house()
+
+    one.house = freezes
+    assert await one.run() == 0
+    assert len(asked) == 2
+    assert channel.attempts == []
 
 
 async def test_a_lease_is_renewed_while_there_is_much_to_tell(
