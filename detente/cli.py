@@ -4,6 +4,7 @@ So `detente --help` and the quick commands stay quick, however much the others n
 """
 
 import importlib
+import os
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -127,6 +128,12 @@ def cli() -> None:
     It reads order, delivery and ticket events, opens a case when a partner has reason to
     complain, and tells the people whose turn it is.
     """
+    if any(name.startswith("DETENTE_") for name in os.environ):
+        from detente.output import remark
+        from detente.variables import warn_of_unread
+
+        if warning := warn_of_unread(os.environ):
+            remark(warning)
 
 
 def main() -> None:

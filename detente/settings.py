@@ -149,6 +149,16 @@ def db_option(command: F) -> F:
     )
 
 
+def server_option(command: F) -> F:
+    """The option `--db` of the processes of a cluster, which work with no file."""
+    return click.option(
+        "--db",
+        metavar="URL",
+        help="The database, e.g. postgresql://detente@127.0.0.1/detente. It must be a PostgreSQL, "
+        "named here, in DETENTE_DB or in detente.yaml.",
+    )(command)
+
+
 def address_options(what: str, port: int, *, also: str = "") -> Callable[[F], F]:
     """The options `--host` and `--port`, for something to do there; `also` is done at the port."""
 

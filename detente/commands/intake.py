@@ -5,11 +5,11 @@ import asyncio
 import click
 
 from detente.output import say
-from detente.settings import address_options, db_option, document_options, read_settings
+from detente.settings import address_options, document_options, read_settings, server_option
 
 
 @click.command()
-@db_option
+@server_option
 @address_options("listen", 8380)
 @document_options
 def intake(

@@ -12,7 +12,7 @@ from detente.output import (
     print_table,
     say,
 )
-from detente.settings import db_option
+from detente.settings import server_option
 
 
 @click.group()
@@ -48,7 +48,7 @@ def create() -> None:
 
 @topics.command()
 @json_option
-@db_option
+@server_option
 def show(db: str | None, *, as_json: bool) -> None:
     """Show how far each partition of the inputs was committed, and where it ends.
 
@@ -99,7 +99,7 @@ def show(db: str | None, *, as_json: bool) -> None:
 @click.argument("partition", type=click.IntRange(min=0))
 @click.argument("offset", type=click.IntRange(min=0))
 @click.option("--skip", is_flag=True, help="Go forward: what lies between is never taken.")
-@db_option
+@server_option
 def seek(topic: str, partition: int, offset: int, *, skip: bool, db: str | None) -> None:
     """Let workers read a partition again from an offset. Start them anew afterwards.
 

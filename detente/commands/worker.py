@@ -6,11 +6,11 @@ import sys
 import click
 
 from detente.output import say
-from detente.settings import address_options, db_option, document_options, read_settings
+from detente.settings import address_options, document_options, read_settings, server_option
 
 
 @click.command()
-@db_option
+@server_option
 @address_options("show health", 0, also=" and metrics")
 @document_options
 def worker(
