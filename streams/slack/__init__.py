@@ -7,7 +7,8 @@ pages = routes(inbound, Signatures(signing_secret, clock))    # for aiohttp
 
 from streams.slack.deciding import Decider
 from streams.slack.http import SIGNED_PAGES, Signatures, routes
-from streams.slack.inbound import Inbound, Web
+from streams.slack.inbound import Inbound
 from streams.slack.socket_mode import SocketMode
+from streams.slack.web import Web
 
 __all__ = ["SIGNED_PAGES", "Decider", "Inbound", "Signatures", "SocketMode", "Web", "routes"]
