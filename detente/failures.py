@@ -20,7 +20,7 @@ _SHOWN = 30
 _log = logging.getLogger(__name__)
 
 
-class PortTakenError(Exception):
+class AddressError(Exception):
     """The address to listen at cannot be had; the message says why."""
 
 

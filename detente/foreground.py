@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from detente.failures import PortTakenError
+from detente.failures import AddressError
 from detente.output import RefusedError, say
-from detente.settings import Settings
 from streams.cluster.presence import OccupiedError
 from streams.intake import UnprotectedBindingError
 
@@ -25,9 +24,7 @@ class Process(Protocol):
         ...
 
 
-async def run_until_stopped(
-    process: Process, settings: Settings, greet: Callable[[], None]
-) -> None:
+async def run_until_stopped(process: Process, greet: Callable[[], None]) -> None:
     """Run it until somebody ends it. `greet` says what has begun.
 
     Raises RefusedError when it cannot begin, and whatever stopped one of its parts.
@@ -43,11 +40,6 @@ async def run_until_stopped(
 
     try:
         await process.run(started)
-    except (OccupiedError, UnprotectedBindingError) as error:
+    except (OccupiedError, UnprotectedBindingError, AddressError) as error:
         raise RefusedError(str(error)) from None
-    except PortTakenError as error:
-        raise RefusedError(
-            f"port {settings.port} of {settings.host} cannot be had: {error}. "
-            "Name another with --port"
-        ) from None
     say("Stopped.")

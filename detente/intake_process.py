@@ -56,7 +56,7 @@ class IntakeProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
 
-        Raises StoreError, OccupiedError, PortTakenError, RefusedError when brokers refuse us, and
+        Raises StoreError, OccupiedError, AddressError, RefusedError when brokers refuse us, and
         whatever stopped one of its parts.
         """
         await check_access(self._cluster.kafka)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from detente.failures import PortTakenError
+from detente.failures import AddressError
 from streams.intake import HttpServer, start_server
 from streams.store import Transaction
 from streams.tokens import StoredToken
@@ -11,12 +11,12 @@ from streams.tokens import StoredToken
 async def listen(app: web.Application, host: str, port: int, grace: float) -> HttpServer:
     """Serve the pages. `grace` is the seconds that requests get at the end.
 
-    Raises PortTakenError.
+    Raises AddressError.
     """
     try:
         return await start_server(app, host, port, grace=grace)
     except OSError as error:
-        raise PortTakenError(error.strerror or str(error)) from None
+        raise AddressError(error.strerror) from None
 
 
 def url(host: str, server: HttpServer) -> str:

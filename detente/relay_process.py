@@ -101,7 +101,7 @@ class RelayProcess:
     async def run(self, started: Callable[[], None]) -> None:
         """Work until `stop` is called; `started` is called once everything has begun.
 
-        Raises StoreError, OccupiedError, PortTakenError, RefusedError when brokers refuse us, and
+        Raises StoreError, OccupiedError, AddressError, RefusedError when brokers refuse us, and
         whatever stopped one of its parts.
         """
         await check_access(self._cluster.kafka)

@@ -128,7 +128,7 @@ class Service:
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until `stop` is called; `started` is called once it listens.
 
-        Raises PortTakenError, UnprotectedBindingError, and whatever stopped one of its parts.
+        Raises AddressError, UnprotectedBindingError, and whatever stopped one of its parts.
         """
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(aiohttp.ClientSession())

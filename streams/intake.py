@@ -15,9 +15,11 @@ twice does no harm: the second is a `duplicate`.
 """
 
 import asyncio
+import errno
 import ipaddress
 import itertools
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -190,7 +192,8 @@ async def start_server(
 ) -> HttpServer:
     """Listen on an address; port 0 finds a free one. `grace` is in seconds, for `stop`.
 
-    Raises OSError if the address cannot be had; what it says names only the reason.
+    Raises OSError if the address cannot be had; its `strerror` is a sentence that says which of
+    host and port is at fault.
     """
     limits = limits or Limits()
     runner = web.AppRunner(app, shutdown_timeout=grace)
@@ -208,11 +211,23 @@ async def start_server(
         server = await loop.create_server(
             lambda: _Connection(manager, loop=loop, **options), host, port, backlog=512
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what no name of a host can be
         await runner.cleanup()
-        reason = (error.strerror or str(error)).rpartition(": ")[2]
-        raise OSError(error.errno, reason) from None
+        code = error.errno if isinstance(error, OSError) else None
+        raise OSError(code, _why_not_there(error, host, port)) from None
     return HttpServer(runner, server)
+
+
+def _why_not_there(error: OSError | UnicodeError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"the host {host!r} cannot be found from here. Name another with --host"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"the host {host} is no address of this machine. Name another with --host"
+    reason = (error.strerror or str(error)).rpartition(": ")[2]
+    return (
+        f"port {port} of {host} cannot be had: {reason}. "
+        "Name another with --port; 0 takes a free one"
+    )
 
 
 # --- answers --------------------------------------------------------------------------------------

@@ -45,4 +45,4 @@ def intake(
     def greet() -> None:
         say(f"Listening: {process.address} (send events to {process.address}/events)")
 
-    asyncio.run(run_until_stopped(process, settings, greet))
+    asyncio.run(run_until_stopped(process, greet))

@@ -46,4 +46,4 @@ def relay(
     def greet() -> None:
         say(f"Relay {process.name} tells people. Health: port {process.port}")
 
-    asyncio.run(run_until_stopped(process, settings, greet))
+    asyncio.run(run_until_stopped(process, greet))

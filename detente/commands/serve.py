@@ -107,4 +107,4 @@ async def _serve(settings: Settings, embedded: Embedded, hints: str | None) -> N
         if hints:
             say(hints.replace("{url}", service.address))
 
-    await run_until_stopped(service, settings, greet)
+    await run_until_stopped(service, greet)

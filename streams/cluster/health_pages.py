@@ -55,10 +55,7 @@ class HealthPages(Service):
         try:
             self._http = await start_server(app, self._host, self._port, grace=1.0)
         except OSError as error:
-            raise SystemExit(
-                f"detente worker: port {self._port} of {self._host} cannot be had: "
-                f"{error.strerror or error}. Name another with --port; 0 takes a free one"
-            ) from None
+            raise SystemExit(f"detente worker: {error.strerror}") from None
         self._listening(self._http.port)
 
     async def on_stop(self) -> None:

@@ -18,12 +18,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
 from detente.alarms import Alarms
 from detente.cli import cli
 from detente.client import submit
 from detente.embedded import Embedded, open_embedded
+from detente.failures import AddressError
+from detente.listening import listen
 from detente.occupancy import Lock, OccupiedError, find
 from detente.output import UnreachableError
 from detente.service import Service
@@ -465,6 +468,21 @@ def test_a_port_that_is_taken_is_named(here: Path) -> None:
         port = taken.getsockname()[1]
         said = refused("--port", str(port))
         assert f"port {port} of 127.0.0.1 cannot be had: address already in use. Name" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("kafka host", "the host 'kafka host' cannot be found from here"),
+        ("a..b", "the host 'a..b' cannot be found from here"),
+        ("198.51.100.7", "the host 198.51.100.7 is no address of this machine"),
+    ],
+)
+async def test_a_host_that_cannot_be_had_is_not_taken_for_its_port(host: str, said: str) -> None:
+    with pytest.raises(AddressError, match=re.escape(said)) as caught:
+        await listen(web.Application(), host, 0, grace=0.1)
+    assert "--host" in str(caught.value)
+    assert "port" not in str(caught.value)
 
 
 def test_mistakes_in_documents_have_their_lines(here: Path) -> None:
