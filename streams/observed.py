@@ -4,7 +4,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Protocol, TypeVar
 
@@ -15,8 +15,8 @@ from streams.metrics import Metrics
 from streams.outcome import NAMES, Outcome
 from streams.records import Record
 
-Observe = Callable[[list[Outcome], float], None]
-"""Told the outcomes of each batch, and the seconds that it took."""
+Observe = Callable[[Mapping[type[Outcome], int], float], None]
+"""Told how many outcomes of each kind a batch had, and the seconds that it took."""
 
 _Taken = TypeVar("_Taken", list[Outcome], list[Outcome] | FenceMoved)
 _log = logging.getLogger(__name__)
@@ -37,10 +37,11 @@ def observed(take: Callable[[], _Taken], observe: Observe) -> _Taken:
         if isinstance(found, FenceMoved):
             return found
         seconds = time.perf_counter() - began
-        observe(found, seconds)
+        tally = Counter(map(type, found))
+        observe(tally, seconds)
         if found and _log.isEnabledFor(logging.INFO):
-            tally = Counter(NAMES[type(outcome)] for outcome in found)
-            said = ", ".join(f"{n} {name}" for name, n in sorted(tally.items()))
+            named = sorted((NAMES[kind], n) for kind, n in tally.items())
+            said = ", ".join(f"{n} {name}" for name, n in named)
             _log.info("Took %d records in %.0f ms: %s", len(found), 1_000 * seconds, said)
     return found
 

@@ -29,7 +29,7 @@ class Deciding:
         store: Store,
         read_past: ReadPast,
         clock: Clock,
-        observe: Observe = lambda outcomes, seconds: None,
+        observe: Observe = lambda tally, seconds: None,
         decided: Callable[[int], None] = lambda subjects: None,
     ) -> None:
         """`decided` is told how many subjects each look at the deadlines has decided."""

@@ -130,7 +130,7 @@ class KafkaTaker:
         began = time.perf_counter()
         if not await self._sender.send(records):
             raise BrokerAwayError(BrokerAwayError.what)
-        self._metrics.batch([Accepted()] * len(records), time.perf_counter() - began)
+        self._metrics.batch({Accepted: len(records)}, time.perf_counter() - began)
 
 
 def _key(event: Event) -> bytes | None:
