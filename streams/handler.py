@@ -6,6 +6,7 @@ every command take this road.
 """
 
 import logging
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from rules.decision import (
     StepRow,
     SubjectRow,
 )
-from rules.patterns import INTERNAL, Pattern, pattern_key, read_pattern_key
+from rules.patterns import INTERNAL, Pattern, dimension_of, pattern_key, read_pattern_key
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
 from rules.subjects import (
@@ -157,6 +158,36 @@ class _Subjects:
         """Those with clocks that are not in the store yet, each given once."""
         new, self._new = self._new, []
         return new
+
+
+class _LastOrders:
+    """A partner's orders by when they began, those of a decision included."""
+
+    def __init__(self, tx: Transaction, decision: Decision, partner_id: str) -> None:
+        self._tx = tx
+        self._partner_id = partner_id
+        self._changed = [
+            row
+            for row in decision.subjects.values()
+            if row.kind is Kind.ORDER and row.partner_id == partner_id
+        ]
+        self._before: dict[tuple[Instant, int], list[str]] = {}
+
+    def before(self, at: Instant, n: int) -> list[str]:
+        """The last `n` orders as of an instant, the newest first."""
+        found = self._before.get((at, n))
+        if found is None:
+            found = self._before[at, n] = self._find(at, n)
+        return found
+
+    def _find(self, at: Instant, n: int) -> list[str]:
+        known = dict(self._tx.order_starts(self._partner_id, at, n + len(self._changed)))
+        for row in self._changed:
+            known.pop(row.key, None)
+            if row.began_at is not None and row.began_at <= at:
+                known[row.key] = row.began_at
+        newest = sorted(known.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        return [key for key, _ in newest[:n]]
 
 
 class Handler:
@@ -532,6 +563,7 @@ class Handler:
         woken: set[str] = set()
         versions: dict[str, int] = {}
         decision = decider.decision
+        decision.touched |= self._counted_anew(tx, decider, rows)
         while True:
             busy = False
             opened = {
@@ -644,27 +676,43 @@ class Handler:
         occurrences = sorted(standing.values(), key=lambda o: (o.at, o.subject))
         before: dict[int, list[str]] = {}
         if repeats.of_orders is not None and partner is not None:
+            orders = _LastOrders(tx, decider.decision, partner)
             for o in occurrences:
-                before[o.at] = self._orders_before(tx, decider, partner, o.at, repeats.of_orders)
+                before[o.at] = orders.before(o.at, repeats.of_orders)
         decider.wake_pattern(key, row, Pattern(of, repeats, before), occurrences)
 
-    @staticmethod
-    def _orders_before(
-        tx: Transaction, decider: Decider, partner_id: str, at: Instant, n: int
-    ) -> list[str]:
-        """The partner's last `n` orders as of an instant, those of this batch included."""
-        changed = [
-            row
-            for row in decider.decision.subjects.values()
-            if row.kind is Kind.ORDER and row.partner_id == partner_id
-        ]
-        known = dict(tx.order_starts(partner_id, at, n + len(changed)))
-        for row in changed:
-            known.pop(row.key, None)
-            if row.began_at is not None and row.began_at <= at:
-                known[row.key] = row.began_at
-        newest = sorted(known.items(), key=lambda item: (item[1], item[0]), reverse=True)
-        return [key for key, _ in newest[:n]]
+    def _counted_anew(
+        self, tx: Transaction, decider: Decider, rows: Mapping[str, SubjectRow]
+    ) -> set[tuple[str, str, str]]:
+        """(partner, dimension, value) of patterns that orders of this batch change by themselves.
+
+        What counts among a partner's last orders was counted with those that were known. One that
+        began before an occurrence, and is known only now, may push another out of the last ones.
+        """
+        policy = self.world.policies.newest
+        counting = {
+            dimension_of(policy.document.rules[n].name, repeats): repeats.of_orders
+            for n, repeats in policy.pattern_rules
+            if repeats.of_orders is not None
+        }
+        late = _begun(decider.decision, rows) if counting else {}
+        if not late:
+            return set()
+        since = {partner_id: min(orders)[0] for partner_id, orders in late.items()}
+        times: dict[tuple[str, str, str], list[Instant]] = {}
+        for o in tx.occurrences_since(counting.keys(), since):
+            times.setdefault((o.partner_id, o.dimension, o.value), []).append(o.at)
+        found = set()
+        for name, counted_at in times.items():
+            partner_id, dimension, _ = name
+            orders = _LastOrders(tx, decider.decision, partner_id)
+            for began_at, key in late[partner_id]:
+                # At the first one after it: if it is not among the last orders then, it never is.
+                after = counted_at[bisect_left(counted_at, began_at) :][:1]
+                if after and (not key or key in orders.before(after[0], counting[dimension])):
+                    found.add(name)
+                    break
+        return found
 
     def _spread(self, tx: Transaction, decider: Decider, keys: set[str]) -> None:
         """A disruption came, changed or ended: fold the standing cases that it may be about."""
@@ -842,6 +890,26 @@ def _count(counts: dict[tuple[str, str, str], int], what: str, source: str, name
 def _reach(partner_id: str, dimension: str) -> tuple[str, ...]:
     """An article's pattern is the partner's, and one over all partners."""
     return (partner_id, INTERNAL) if dimension.endswith("/sku") else (partner_id,)
+
+
+def _begun(
+    decision: Decision, rows: Mapping[str, SubjectRow]
+) -> dict[str, list[tuple[Instant, str]]]:
+    """Partner to (since when, order) of orders whose beginning a decision changes.
+
+    The order is left empty where it had another beginning before: then it may have left as well.
+    """
+    found: dict[str, list[tuple[Instant, str]]] = {}
+    for key, row in decision.subjects.items():
+        if row.kind is not Kind.ORDER:
+            continue
+        stored = rows.get(key)
+        was, now = None if stored is None else stored.began_at, row.began_at
+        if now == was:
+            continue
+        changed = [at for at in (was, now) if at is not None]
+        found.setdefault(row.partner_id, []).append((min(changed), key if was is None else ""))
+    return found
 
 
 def _parked_name(parked: Parked) -> tuple[str, str, str]:

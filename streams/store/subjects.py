@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import (
+    JSON,
     Connection,
     Executable,
     Select,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy import cast as type_cast
 
 from rules.decision import WITH_CLOCKS, Kind, Occurrence, SubjectRow
 from rules.subjects import case_id, subject_key
@@ -25,12 +27,14 @@ from streams.store.errors import LostRace
 from streams.store.queries import Queries, chunks, values
 from streams.store.rows import NextDue
 from streams.store.tables import (
+    Moment,
     clock_owner,
     conflict_case,
     guard,
     instance,
     occurrence,
     subject,
+    to_json,
     unposted,
 )
 
@@ -234,6 +238,29 @@ class SubjectQueries(Queries):
             query = query.where(occurrence.c.partner_id == partner_id)
         rows = self.connection.execute(query.order_by(occurrence.c.at, occurrence.c.subject))
         return [Occurrence(**row) for row in rows.mappings()]
+
+    def occurrences_since(
+        self, dimensions: Collection[str], since: Mapping[str, Instant]
+    ) -> list[Occurrence]:
+        """Occurrences in some dimensions, those of each partner from an instant of its own on."""
+        partners = literal(to_json(since))
+        if self.is_postgres:
+            pairs = func.json_each_text(type_cast(partners, JSON))
+        else:
+            pairs = func.json_each(partners)
+        each = pairs.table_valued("key", "value")
+        query = (
+            select(occurrence)
+            .select_from(each)
+            .join(
+                occurrence,
+                (occurrence.c.partner_id == each.c.key)
+                & occurrence.c.dimension.in_(dimensions)
+                & (occurrence.c.at >= type_cast(each.c.value, Moment)),
+            )
+            .order_by(occurrence.c.at, occurrence.c.subject)
+        )
+        return [Occurrence(**row) for row in self.connection.execute(query).mappings()]
 
     def versions(self, guards: Iterable[str]) -> dict[str, int]:
         """How often what each guard stands for has changed; 0 for never.

@@ -144,6 +144,7 @@ occurrence = Table(
     Column("partner_id", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("at", Moment, nullable=False),
+    Index("occurrence_at", "partner_id", "dimension", "at"),
 )
 
 # --- cases ---------------------------------------------------------------------------------------

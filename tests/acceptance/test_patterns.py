@@ -9,11 +9,13 @@ from tests.harness import (
     Notified,
     Opened,
     Reopened,
+    Retracted,
     Stands,
     Timeline,
     impacted,
     line,
     opened,
+    placed,
     policy,
     rules,
 )
@@ -69,6 +71,34 @@ def test_orders_without_trouble_push_older_trouble_out_of_the_window(story: Time
     story.advance(minutes=1)
     quality_problem(story, "PO-5")  # of the last five, PO-4 to PO-8, it is the only one
     story.expect(NoCase(story.pattern("repeat-quality", "category", "quality", "kontor")))
+
+
+def test_an_order_that_is_known_late_pushes_older_trouble_out_of_the_window(
+    story: Timeline,
+) -> None:
+    five_orders(story)
+    for order in ("PO-1", "PO-2", "PO-5"):
+        quality_problem(story, order)
+    pattern = story.pattern("repeat-quality", "category", "quality", "kontor")
+    story.expect(Opened(pattern, "management"), Notified("management", pattern))
+    story.given(placed("PO-X", promised="2026-12-01")._replace(at="2026-11-02 09:15"))
+    # The last five are PO-2 to PO-5 and PO-X.
+    story.expect(Retracted(pattern), Stands(pattern, State.RETRACTED))
+
+
+def test_trouble_with_an_order_counts_once_it_is_known_when_it_was_placed(
+    story: Timeline,
+) -> None:
+    five_orders(story)
+    quality_problem(story, "PO-3")
+    quality_problem(story, "PO-4")
+    report = impacted("PO-X", "quality", report_id="R-X", impact_percent="2")
+    story.given(report)
+    story.advance(minutes=1)
+    pattern = story.pattern("repeat-quality", "category", "quality", "kontor")
+    story.expect(NoCase(pattern))
+    story.given(placed("PO-X", promised="2026-12-01")._replace(at="2026-11-02 09:05"))
+    story.expect(Opened(pattern, "management", why="3 of the last 5 orders"))
 
 
 def test_one_partner_s_orders_do_not_count_for_another(story: Timeline) -> None:

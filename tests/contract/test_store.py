@@ -312,6 +312,26 @@ def test_occurrences_of_one_partner_and_of_all(store: Store) -> None:
         assert len(tx.occurrences("sku", "B-2")) == 1
 
 
+def test_occurrences_of_each_partner_since_an_instant_of_its_own(store: Store) -> None:
+    early = Occurrence("o1", "rule/category", "quality", "acme", at(1))
+    late = replace(early, subject="o2", at=at(5))
+    theirs = replace(early, subject="o3", partner_id='o"ther')
+    of_another_rule = replace(early, subject="o4", dimension="rule/sku")
+    strangers = replace(early, subject="o5", partner_id="nobody")
+    write(store, occurrences_added=[late, early, theirs, of_another_rule, strangers])
+    with store.reading() as tx:
+
+        def found(since: dict[str, Instant], *more: str) -> list[Occurrence]:
+            return tx.occurrences_since(["rule/category", *more], since)
+
+        assert found({"acme": at(2)}) == [late]
+        assert found({"acme": at(5)}) == [late]
+        assert found({"acme": at(6)}) == []
+        assert found({"acme": at(2), 'o"ther': at(0)}) == [theirs, late]
+        assert found({"acme": at(1)}, "rule/sku") == [early, of_another_rule, late]
+        assert found({}) == []
+
+
 def test_an_occurrence_taken_out_and_put_in_at_once_stands(store: Store) -> None:
     before = Occurrence("o1", "sku", "A-1", "acme", at(2))
     after = replace(before, at=at(3))

@@ -1,27 +1,36 @@
 """Order of arrival: how far the inputs were read when something was learned changes no outcome."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.decide import Decider, Taken
-from rules.decision import CaseRow, StepRow, SubjectRow
+from rules.decision import CaseRow, Kind, StepRow, SubjectRow
 from rules.story import fold
 from rules.subjects import Contribution, Statement, read_document
 from rules.transitions import STANDING
 from rules.world import Horizon, World
-from schemas.time import Instant
+from schemas.time import HOUR, Instant, iso
+from streams.handler import Handler
+from streams.records import RawRecord
+from streams.store import Store
 from tests.properties.histories import (
     DAYS,
     END,
     GRID,
     START,
     History,
+    Said,
     cuts,
     histories,
+    numbered,
+    one_policy,
     worlds,
 )
 from tests.properties.lives import told, without_errors
@@ -115,3 +124,65 @@ def test_how_far_was_read_when_it_was_learned_does_not_change_the_outcome(
         bits.take(batch, START + data.draw(st.integers(-1, DAYS * 4)) * GRID)
     bits.settle()
     assert bits.outcome() == whole.outcome()
+
+
+# --- patterns among a partner's last orders ---
+
+
+@st.composite
+def troubled_orders(draw: st.DrawFn) -> list[Said]:
+    """Orders of one partner, some placed more than once, some of them with bad quality."""
+    events = []
+    for n in range(draw(st.integers(2, 6))):
+        about = {"partner_id": "D", "order_id": f"O{n}"}
+        promise = {"promised_at": iso(END), "lines": [{"sku": "nut", "quantity": "100"}]}
+        times = draw(st.lists(st.integers(0, 12), min_size=1, max_size=2))
+        events += [Said("order.placed", START + at * HOUR, about | promise) for at in times]
+        if draw(st.booleans()):
+            report = {"kind": "quality", "quantity": "3"}
+            at = draw(st.integers(0, 14))
+            events.append(Said("order.impacted", START + at * HOUR, about | report))
+    return numbered(events)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store; each run works on a copy of its file."""
+    path = tmp_path_factory.mktemp("stores") / "empty.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
+def patterns_of(empty: Path, batches: Iterable[Sequence[Said]]) -> list[Any]:
+    """The patterns that stand when batches were taken one after the other, with their stories."""
+    world = one_policy()
+    path = empty.with_name("run.db")
+    shutil.copy(empty, path)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"run.db{suffix}").unlink(missing_ok=True)
+    with Store.open(f"sqlite:///{path}") as store:
+        handler = Handler(
+            store, world.policies, world.recipients, lambda now: Horizon(now - 1, now - 1, now - 1)
+        )
+        for batch in batches:
+            handler.take([RawRecord("test", said.id, said.json()) for said in batch], NOW)
+        with store.reading() as tx:
+            cases = [c for c in tx.cases_of_kind(Kind.PATTERN) if c.state in STANDING]
+            steps = {
+                case.case_id: [
+                    told(step)
+                    for step in tx.steps(case.case_id)
+                    if step.withdrawn_at is None and not step.key.startswith("retracted!")
+                ]
+                for case in cases
+            }
+    return [(case, steps[case.case_id]) for case in sorted(cases, key=lambda c: c.case_id)]
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(troubled_orders(), st.data())
+def test_an_order_that_is_known_late_counts_among_the_last_ones(
+    empty: Path, orders: list[Said], data: st.DataObject
+) -> None:
+    batches = data.draw(cuts(data.draw(st.permutations(orders))))
+    assert patterns_of(empty, batches) == patterns_of(empty, [orders])
