@@ -58,8 +58,6 @@ def share_falls(before: Attainment, now: Attainment) -> bool:
     """
     if before.n < ENOUGH_DUE or now.n < ENOUGH_DUE:
         return False
-    if now.met * before.n >= before.met * now.n:
-        return False
     pooled = (before.met + now.met) / (before.n + now.n)
     spread = sqrt(pooled * (1 - pooled) * (1 / before.n + 1 / now.n))
     return before.met / before.n - now.met / now.n > _Z_95 * spread

@@ -15,8 +15,9 @@ from rules.decision import StepKind, StepRow
 from rules.digest.digest import digest
 from rules.digest.early_warnings import count_rises, share_falls, trends
 from rules.digest.material import Counts, Material, Names
+from rules.digest.open_cases import age_name
 from rules.digest.period import read_period
-from rules.ledger import Entered, Escalation, Instance
+from rules.ledger import Entered, Escalation, Instance, Pause
 from rules.patterns import pattern_key
 from rules.report_parts import target_of
 from schemas.report import Report
@@ -335,6 +336,64 @@ def test_people_are_named_only_where_the_policy_says_so(
     assert ("Anna Lindner" in made.model_dump_json()) is name_people
 
 
+# --- what a section counts ------------------------------------------------------------------------
+
+
+def test_a_conflict_repeats_if_it_came_three_times_and_once_in_the_week() -> None:
+    weeks = {
+        ("acme", "late"): (1, 1, 0, 0, 1),
+        ("acme", "short"): (0, 0, 0, 1, 1),
+        ("kontor", "late"): (3, 0, 0, 0, 0),
+    }
+    openings = [Counter({pair: found[n] for pair, found in weeks.items()}) for n in range(5)]
+    rows, _ = listed(report(openings=openings), "repeats", "The same rule, the same partner")
+    assert rows == [("Acme Ltd", "late", "1", "3")]
+
+
+def test_what_proved_wrong_is_neither_an_escalation_nor_open() -> None:
+    asked = [escalation(), escalation(case_id="C-2", retracted=True)]
+    made = report(escalations=asked, lasting=asked)
+    for name in ("escalations/all", "escalations/executive", "open-cases/all"):
+        figure = made.figure(name)
+        assert figure is not None
+        assert figure.n == 1, name
+    text = next(section.text for section in made.sections if section.id == "escalations")
+    assert text[0].startswith("1 more")
+
+
+def test_partners_with_most_broken_promises_stand_first() -> None:
+    found = counts(9, 1) + counts(0, 5, "zeta") + counts(10, 0, "beta")
+    rows, _ = listed(report(counts=found), "partners", "Most broken first")
+    assert [row[0] for row in rows] == ["zeta", "Acme Ltd", "beta"]
+
+
+def test_a_case_is_in_the_age_that_it_has_reached() -> None:
+    ages = (0, DAY - 1, DAY, 3 * DAY, 7 * DAY, 14 * DAY - 1, 14 * DAY)
+    assert [age_name(age) for age in ages] == [
+        "under a day", "under a day", "1 to 3 days", "3 to 7 days", "7 to 14 days", "7 to 14 days",
+        "over 14 days",
+    ]  # fmt: skip
+
+
+def test_a_clock_that_stood_still_for_a_week_is_asked_about() -> None:
+    def asked(since: int) -> int:
+        pause = Pause(since, None, "waiting on partner", "anna", 0)
+        still = breach(entered=Entered.OPEN, falls_at=None, left_at=None, pauses=(pause,))
+        figure = report(paused=[still]).figure("decisions/all")
+        assert figure is not None
+        return figure.n or 0
+
+    assert (asked(WEEK.end - 7 * DAY + 1), asked(WEEK.end - 7 * DAY)) == (0, 1)
+
+
+def test_a_session_that_is_overdue_names_its_partner() -> None:
+    cell = ("acme", "strategic", "touchpoint:check_in", "", "")
+    title = "Sessions whose last day fell in the period"
+    for late in ("breached", "open"):
+        rows, _ = listed(report(counts=Counter({(*cell, late): 1})), "touchpoints", title)
+        assert rows == [("check in", "0", "1", "0", "Acme Ltd")]
+
+
 # --- early warnings -------------------------------------------------------------------------------
 
 
@@ -365,6 +424,7 @@ def test_a_share_falls_only_beyond_chance_and_with_enough_to_count(
     [
         (0, 3, False),  # fewer than four are an accident
         (0, 4, True),  # (2/5)^4 is less than one in twenty
+        (1, 4, False),  # one time in twelve chance does as much
         (6, 4, False),  # just the rate
         (6, 12, True),
         (30, 24, False),
@@ -372,6 +432,12 @@ def test_a_share_falls_only_beyond_chance_and_with_enough_to_count(
 )
 def test_openings_rise_only_beyond_their_rate(before: int, now: int, rises: bool) -> None:
     assert count_rises(before, now, 3, 2) is rises
+
+
+def test_what_is_overdue_and_open_makes_a_share_fall_too() -> None:
+    overdue = counts(10, 0, open=10)
+    before = [counts(20, 0)] * 3 + [overdue]
+    assert [t.kept_falls for t in trends(material(counts=overdue, before=before))] == [True]
 
 
 def test_who_trends_the_wrong_way_is_named_with_the_evidence() -> None:

@@ -227,6 +227,14 @@ def test_lead_times_of_the_orders_that_were_completed() -> None:
     assert figure(report, "lead_time/median").n == 3
 
 
+def test_nine_of_ten_orders_did_not_take_longer_than_the_nearest_rank_says() -> None:
+    acme = Partner()
+    for days in range(1, 21):
+        said = acme.order(f"{days} days").placed("2026-11-30")
+        said.came(f"2026-11-{1 + days:02} 08:00")
+    assert [found for found, _ in shown(acme.report(), "lead_time/p90")] == ["18.0 d"]
+
+
 @pytest.mark.parametrize(
     ("values", "spread", "share"),
     [
