@@ -55,3 +55,13 @@ class Notifier(Protocol):
 
 Notifiers = Mapping[str, Notifier]
 """A notifier for each kind of route (`Route.kind`)."""
+
+#: The variable without which there is no notifier for a kind of route; the others always have one.
+_ASKS_FOR = {"email": "DETENTE_SMTP_HOST"}
+
+
+def not_set_up(kind: str) -> Failed:
+    """What comes of a message over a kind of route for which there is no notifier here."""
+    variable = _ASKS_FOR.get(kind)
+    why = "" if variable is None else f": {variable} is not set"
+    return Failed(f"no {kind} is set up here{why}")

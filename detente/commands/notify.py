@@ -19,7 +19,7 @@ from detente.reachability import keep_proof
 from detente.settings import db_option
 from detente.slack import slack_environment
 from notifiers.message import Entry, EntryKind, Message
-from notifiers.notifier import Notifiers, Sent
+from notifiers.notifier import Notifiers, Sent, not_set_up
 from schemas.directory import Person, Route
 from schemas.policy import WATCH
 from streams.relay.letters import route_name
@@ -109,7 +109,7 @@ async def _try(channels: Notifiers, message: Message, route: Route) -> str | Non
     """Why a route failed; None when it took the message."""
     channel = channels.get(route.kind)
     if channel is None:
-        return f"no {route.kind} is set up here"
+        return not_set_up(route.kind).reason
     outcome = await channel.send(message, route)
     return None if isinstance(outcome, Sent) else outcome.reason
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from notifiers.notifier import Failed, Notifiers, Outcome, Retry
+from notifiers.notifier import Notifiers, Outcome, Retry, not_set_up
 from notifiers.report_message import RenderedReport, ReportName, Reports
 from rules.decision import CaseRow
 from schemas.directory import Route, SlackRoute
@@ -198,7 +198,7 @@ class Sending:
         route = letter.jobs[0].route
         notifier = self._notifiers.get(route.kind)
         if notifier is None:
-            return Failed(f"no {route.kind} is set up here")
+            return not_set_up(route.kind)
         message = compose(
             letter, cases, work.house, work.history, work.now, self._tried_by(letter),
             self._content, work.joined,

@@ -190,6 +190,10 @@ class House:
         assert {effect.role for effect in new} <= {OPERATIONS}
         return [(str(effect.text["headline"]), list(effect.text["why"])) for effect in new]  # type: ignore[call-overload]
 
+    def forget(self, variable: str) -> None:
+        """Commands find a variable no longer."""
+        del self._env[variable]
+
     def run(self, *args: str, code: int = 0) -> Result:
         result = CliRunner(env=self._env).invoke(cli, list(args), obj=lambda: self.now)
         assert result.exit_code == code, result.output
@@ -220,6 +224,15 @@ def test_every_route_of_a_person_is_tried_and_recorded(house: House, mailbox: Ma
         "anna 2 terminal": "proved",
         "claire 1 email claire@example.com": "never proved",
     }
+
+
+def test_where_no_mail_is_set_up_the_setting_that_is_missing_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.forget("DETENTE_SMTP_HOST")
+    monkeypatch.delenv("DETENTE_SMTP_HOST", raising=False)
+    output = house.run("notify", "test", "--person", "claire", code=1).stdout
+    assert "FAILED: no email is set up here: DETENTE_SMTP_HOST is not set" in output
 
 
 def test_a_route_is_tried_before_the_service_is_started_with_it(

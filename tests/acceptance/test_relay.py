@@ -361,6 +361,15 @@ async def test_attempts_are_bounded_then_comes_the_next_route(office: Office) ->
     assert office.told == [("claire", (alert,))]
 
 
+async def test_a_kind_of_route_that_is_not_set_up_says_what_it_asks_for(office: Office) -> None:
+    office.people["claire"]["routes"] = [{"kind": "email", "address": "c@example.com"}, TERMINAL]
+    alert = office.alert("c1")
+    await office.run()
+    assert office.told == [("claire", (alert,))]
+    tried = {row.route: row.detail for row in office.rows(alert)}
+    assert tried["1 email c@example.com"] == "no email is set up here: DETENTE_SMTP_HOST is not set"
+
+
 async def test_when_every_route_fails_the_stand_in_is_told(office: Office) -> None:
     office.people["claire"] |= {"stand_in": "david"}
     alert = office.alert("c1")
