@@ -5,6 +5,7 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from rules.scorecard.scorecard import FOR_PARTNER, Scorecard, scorecard
 from rules.subjects import Contribution, Document, case_id, state_subject, subject_key
 from schemas.events import Malformed, UnknownType, parse_event
 from schemas.report import Figure, Report, Visibility
-from schemas.time import HOUR
+from schemas.time import DAY, HOUR
 from tests.clock_timelines import TICKET, Timeline, at, policy
 from tests.order_pasts import Said, line
 
@@ -204,6 +205,23 @@ def test_accuracy_counts_an_order_in_the_month_in_which_it_is_found_wrong() -> N
     assert accuracy.before[-1] == 100
 
 
+def test_an_order_that_was_found_wrong_is_so_in_one_month() -> None:
+    acme = Partner()
+    said = acme.order("wrong").placed("2026-10-10", when="2026-10-01 08:00")
+    said.came("2026-10-10", line("lamp", 50)).reported("2026-10-12 09:00", "price",
+                                                       lines=[line("lamp", 1)])  # fmt: skip
+    said.came("2026-11-05", line("lamp", 50), name="rest")
+    accuracy = figure(acme.report(), "accuracy")
+    assert (accuracy.shown, accuracy.n, accuracy.before[-1]) == ("100.0 %", 1, 0)
+
+
+def test_what_never_came_is_overdue_however_long_ago_it_was_promised() -> None:
+    acme = Partner()
+    lamps = line("lamp", 100, unit_price="2")
+    acme.order("forgotten").placed("2026-03-10", lamps, when="2026-03-01 08:00", currency="EUR")
+    assert shown(acme.report(), "exposure/EUR") == [("200.00 EUR", 1)]
+
+
 def test_defects_per_million_are_of_what_was_found_and_delivered_in_the_month() -> None:
     acme = Partner()
     acme.order("a").placed("2026-11-10").came("2026-11-10", line("lamp", 100, damaged=1))
@@ -298,6 +316,24 @@ def test_trouble_of_the_same_category_comes_back() -> None:
         other = ticket("b", begin, None, category)
         found = {p.name: came_back for p, came_back in solving([solved, other], *month).tried}
         assert found == {"a": back}, begin
+
+
+def test_a_problem_is_judged_in_the_month_in_which_its_thirty_days_end() -> None:
+    begin, end = at("2026-11-01 00:00"), at("2026-12-01 00:00")
+    solved = {name: [(begin - 60 * DAY, until - 30 * DAY)] for name, until in (
+        ("at its beginning", begin), ("just after", begin + 1), ("at its end", end),
+        ("later", end + 1),
+    )}  # fmt: skip
+    problems = [Problem(name, frozenset(), tuple(spells)) for name, spells in solved.items()]
+    tried = [problem.name for problem, _ in solving(problems, begin, end).tried]
+    assert tried == ["just after", "at its end"]
+
+
+def test_a_step_that_was_withdrawn_opened_no_case() -> None:
+    opened = step(1, StepKind.OPENED, "2026-11-02 00:00")
+    withdrawn = replace(opened, withdrawn_at=at("2026-11-03 00:00"))
+    assert case_problem("C-1", ["late"], [opened], ISSUED, ISSUED) is not None
+    assert case_problem("C-1", ["late"], [withdrawn], ISSUED, ISSUED) is None
 
 
 def step(n: int, kind: StepKind, when: str, tier: str = "frontline") -> StepRow:
