@@ -533,6 +533,18 @@ def test_control_totals_count_each_event_once_on_the_day_that_it_bears(office: O
     }
 
 
+def test_a_digest_names_the_policy_that_was_in_force_when_its_week_ended(office: Office) -> None:
+    week_45(office)
+    before = office.embedded.knowledge.policy.hash
+    office.close()
+    (office.folder / "policy.yaml").write_text(POLICY)
+    office.start()
+    assert office.report("--week", "2026-W45").policy == before
+    office.at("2026-11-16T06:00:00")
+    now = office.embedded.knowledge.policy.hash
+    assert office.report("--week", "2026-W46").policy == now != before
+
+
 def test_a_ledger_that_is_made_anew_says_the_same(office: Office) -> None:
     week_45(office)
     before = office.ok("--json", "--week", "2026-W45")
@@ -585,6 +597,8 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     asked = [row["what"] for row in office.rows("decisions/all", "--week", "2026-W46")]
     assert "dispute" in asked
     assert "long pause" in asked
+    office.at("2026-11-23T06:00:00")
+    assert figure(office.report("--week", "2026-W47"), "disputes/undecided")[0] == "1"
 
 
 def test_a_pause_counts_in_each_week_that_it_touches_and_its_time_where_it_ends(

@@ -212,7 +212,7 @@ def test_an_order_that_was_found_wrong_is_so_in_one_month() -> None:
                                                        lines=[line("lamp", 1)])  # fmt: skip
     said.came("2026-11-05", line("lamp", 50), name="rest")
     accuracy = figure(acme.report(), "accuracy")
-    assert (accuracy.shown, accuracy.n, accuracy.before[-1]) == ("100.0 %", 1, 0)
+    assert (accuracy.shown, accuracy.n, accuracy.before[-1]) == ("100.0 %", 1, D(0))
 
 
 def test_what_never_came_is_overdue_however_long_ago_it_was_promised() -> None:
