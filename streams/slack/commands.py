@@ -1,13 +1,15 @@
 """`/detente`: what it understands, and its answers."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from notifiers.slack.mrkdwn import date, value
 from rules.decision import CaseRow, State
 from rules.policy import CompiledPolicy
 from rules.subjects import case_id_meant
 from rules.transitions import ACTIVE
+from schemas.directory import Partner
 from schemas.report import ReportKind
 from schemas.time import Instant
 from streams.relay import House
@@ -137,12 +139,27 @@ def on_call(named: str, house: House, policy: CompiledPolicy, now: Instant) -> l
     same = [key for key, partner in partners.items()
             if named.lower() in (key.lower(), (partner.name or "").lower())]  # fmt: skip
     if len(same) != 1:
-        raise NotFoundError("Name a partner as the directory does, by id or by whole name.")
+        raise NotFoundError(_which_partner(named, same, partners))
     [partner_id] = same
     tier = house.recipients.partner_tier(partner_id, now) or ""
     shown = house.partner_name(partner_id) or partner_id
     return [f"*{value(shown, 200)}* ({value(tier, 100)})", *_rungs(partner_id, tier, house, policy,
                                                                  now)]  # fmt: skip
+
+
+def _which_partner(named: str, same: Collection[str], partners: Mapping[str, Partner]) -> str:
+    if same:
+        ids = ", ".join(value(key, 100) for key in [*same][:MOST])
+        return f"Several partners are called {value(named, 100)}: {ids}. Name one by its id."
+    accepted = "Name a partner as the directory does, by id or by whole name"
+    if not named:
+        return f"{accepted}."
+    ids_of = {word.lower(): key for key, partner in partners.items()
+              for word in (key, partner.name or key)}  # fmt: skip
+    near = get_close_matches(named.lower(), ids_of, 3)
+    shown = ", ".join(value(key, 100) for key in dict.fromkeys(ids_of[word] for word in near))
+    meant = f"; did you mean {shown}?" if near else "."
+    return f"There is no partner {value(named, 100)}. {accepted}{meant}"
 
 
 def _rungs(

@@ -4,6 +4,7 @@ that checks tokens, signatures, tickets and blocks as Slack does."""
 import asyncio
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -348,9 +349,19 @@ async def test_slash_commands(office: ServiceOffice) -> None:
         assert "management: Claire Dubois, Henrik Sommer" in told
     assert "There is no weekly digest yet" in await office.slash("digest")
     assert "no case C-ZZZZ" in await office.slash("case zzzz")
-    assert "Name a partner" in await office.slash("oncall nobody")
+    assert "Name a partner" in await office.slash("oncall")
     assert "/detente mine" in await office.slash("")
     assert "you want to say" in await office.slash(f"comment {case_id}")
+
+
+async def test_a_partner_that_nobody_knows_comes_with_the_nearest(office: ServiceOffice) -> None:
+    accepted = "Name a partner as the directory does, by id or by whole name"
+    said = {named: re.sub("[\u2068\u2069]", "", await office.slash(f"oncall {named}"))
+            for named in ("Acne Food", "nobody")}  # fmt: skip
+    assert said == {
+        "Acne Food": f"There is no partner Acne Food. {accepted}; did you mean acme?",
+        "nobody": f"There is no partner nobody. {accepted}.",
+    }
 
 
 async def test_nobody_is_pinged_by_an_answer_or_a_form(tmp_path: Path) -> None:
