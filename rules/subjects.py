@@ -16,7 +16,7 @@ import msgspec
 
 from rules.decision import Kind
 from schemas import events as ev
-from schemas.events import Event
+from schemas.events import Event, TicketStatus
 from schemas.time import Instant, to_instant
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U to misread aloud
@@ -191,6 +191,7 @@ class Status(NamedTuple):
     severity: str | None
     actor: str | None = None
     """Who said so, where the helpdesk names somebody."""
+    agreed_by: str | None = None
 
 
 class Held(NamedTuple):
@@ -262,6 +263,12 @@ def _when(value: datetime | date | None) -> When | None:
     if value is None:
         return None
     return to_instant(value) if isinstance(value, datetime) else value.isoformat()
+
+
+def _status(said: TicketStatus) -> list[Any]:
+    # Neither was always kept: without them the statement is what it was before.
+    by = [said.actor or "", said.agreed_by] if said.agreed_by else [said.actor]
+    return [said.status.value, said.category, said.severity, *(by if any(by) else ())]
 
 
 def _text(value: Decimal | None) -> str | None:
@@ -371,8 +378,7 @@ _SHAPES: dict[str, _Rule] = {
     "ticket.status": (
         Kind.TICKET,
         "ticket_id",
-        # The actor was not always kept: without one the statement is what it was before.
-        lambda d: [d.status.value, d.category, d.severity, *([d.actor] if d.actor else ())],
+        _status,
     ),
     "touchpoint.held": (
         Kind.TOUCHPOINTS,

@@ -248,6 +248,9 @@ class TicketStatus(PartnerData):
     actor: Annotated[
         Id | None, Field(description="Who said so; pauses and downgrades are reported by person.")
     ] = None
+    agreed_by: Annotated[
+        Id | None, Field(description="Who agreed that it is less urgent; shown with a downgrade.")
+    ] = None
 
 
 # --- touchpoints, disruptions, metrics --------------------------------------------------------

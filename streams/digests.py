@@ -282,6 +282,7 @@ def _rows(tx: Transaction, m: Material, kind: str) -> Iterator[Mapping[str, Any]
                     "partner": row.partner_id,
                     "metric": row.metric,
                     "actor": word.actor,
+                    "agreed_by": word.agreed_by,
                     "at": iso(word.at),
                     "promised": row.promised,
                     "outcome": str(row.outcome_at(until + 1)),

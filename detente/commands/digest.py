@@ -37,8 +37,8 @@ from streams.digests import Digests, PeriodError
 #: Columns of rows that people are shown, where they have them; the rest stands in `--json`.
 _SHOWN = ("name", "about", "partner", "metric", "tier", "rule", "kind", "outcome", "due", "asked",
           "at", "from", "until", "acknowledged", "stopped", "late_seconds", "counted_seconds",
-          "not_counted_seconds", "role", "holder", "excused_by", "actor", "reason", "summary",
-          "question", "waits_seconds")  # fmt: skip
+          "not_counted_seconds", "role", "holder", "excused_by", "actor", "agreed_by", "reason",
+          "summary", "question", "waits_seconds")  # fmt: skip
 _MOMENTS = frozenset({"due", "asked", "at", "from", "until", "acknowledged", "stopped"})
 _SECONDS = "_seconds"
 

@@ -75,6 +75,8 @@ class Downgrade:
 
     at: int
     actor: str
+    agreed_by: str | None = None
+    """Who agreed to it, where the helpdesk says so."""
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ class Terms(NamedTuple):
     """The due time without pauses, where it was settled and stored once."""
     actor: str = ""
     """Whose word brought these terms: a person, or the source where it names nobody."""
+    agreed_by: str | None = None
 
 
 class Run(NamedTuple):
@@ -81,14 +82,14 @@ def judge(
         if span is None:
             due = planned = None
             if before is not None and term.actor:
-                downgrades.append(Downgrade(term.since, term.actor))
+                downgrades.append(Downgrade(term.since, term.actor, term.agreed_by))
             continue
         promised = True
         planned = term.planned
         if planned is None:
             planned = deadline(run.started_at, span, term.calendar)
         if before is not None and before < planned and term.actor:
-            downgrades.append(Downgrade(term.since, term.actor))
+            downgrades.append(Downgrade(term.since, term.actor, term.agreed_by))
         until = end
         if n + 1 < len(terms) and terms[n + 1].since < end:
             until = terms[n + 1].since

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rules.calendars import BusinessCalendar
 from rules.clocks.clock import PARTNER, Clock, ClockState, Exclusion, Excuse, Target
@@ -21,6 +21,11 @@ from schemas.policy import Anchor, Metric, Reopening
 
 WAITING = "waiting on partner"
 _STATES = {"waiting_on_partner": WAITING, "resolved": SETTLED, "closed": SETTLED}
+
+
+_By: TypeAlias = tuple[str, str | None]
+"""Who changed severity or category, and who agreed to it."""
+_NOBODY: _By = ("", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class TicketClocks:
         """(at, whether the partner wrote it, recorded). At one instant, ours come first: what was
         sent at the moment of a question does not answer it."""
         self._states: list[tuple[int, str, str, int]] = []
-        self._traits: list[tuple[int, str | None, str | None, int, str]] = []
+        self._traits: list[tuple[int, str | None, str | None, int, _By]] = []
         """(from, category, severity, recorded, actor)."""
         self._moves: list[tuple[int, int]] = []
         self._owners: list[tuple[int, str]] = []
@@ -104,17 +109,18 @@ class TicketClocks:
                     self._messages.sort()
             case "ticket.status":
                 status, category, severity, *named = c.data
-                actor = named[0] if named else c.source
+                actor = (named and named[0]) or c.source
                 self._states.append((at, status, actor, c.recorded))
                 if (category and category != self.category) or (
                     severity and severity != self.severity
                 ):
-                    self._trait(at, category, severity, c.recorded, actor)
+                    agreed_by = named[1] if len(named) > 1 else None
+                    self._trait(at, category, severity, c.recorded, (actor, agreed_by))
             case "ticket.opened" if self.opened is None:
                 self.opened, self.opened_at = Opened(*c.data), at
                 self.recorded = c.recorded
                 self._trait(at, self.category or self.opened.category, self.severity
-                            or self.opened.severity, c.recorded, c.source)  # fmt: skip
+                            or self.opened.severity, c.recorded, (c.source, None))  # fmt: skip
             case "case.moved":
                 self._moves.append((at, c.recorded))
             case "case.assigned":
@@ -132,7 +138,7 @@ class TicketClocks:
         self._owners.sort()
 
     def _trait(
-        self, at: int, category: str | None, severity: str | None, recorded: int, actor: str
+        self, at: int, category: str | None, severity: str | None, recorded: int, by: _By
     ) -> None:
         category, severity = category or self.category, severity or self.severity
         if self._traits:
@@ -141,7 +147,7 @@ class TicketClocks:
                 return
             if since == at:
                 self._traits.pop()
-        self._traits.append((at, category, severity, recorded, actor))
+        self._traits.append((at, category, severity, recorded, by))
 
     def _excuse(self, said: Ordered, at: int) -> None:
         key = clock_named(said, self.key)
@@ -260,10 +266,10 @@ class TicketClocks:
         end = as_of if run.ended_at is None else run.ended_at
         start = run.started_at
         changes = {at: (recorded, by) for at, *_, recorded, by in self._traits if start < at <= end}
-        changes |= {at: (recorded, "") for at, recorded in self._moves if start < at <= end}
+        changes |= {at: (recorded, _NOBODY) for at, recorded in self._moves if start < at <= end}
         for tier_start in self._world.recipients.tier_starts(self._partner_id):
             if start < tier_start <= end:
-                changes.setdefault(tier_start, (0, ""))
+                changes.setdefault(tier_start, (0, _NOBODY))
         found = [self._terms_at(run.metric, start, 0)]
         for at in sorted(changes):
             terms = self._terms_at(run.metric, at, *changes[at])
@@ -288,14 +294,15 @@ class TicketClocks:
         self._plain = _Plain(targets, (tier, policy.calendar(name), name))
         return self._plain
 
-    def _terms_at(self, metric: str, at: int, recorded: int, actor: str = "") -> Terms:
+    def _terms_at(self, metric: str, at: int, recorded: int, by: _By = _NOBODY) -> Terms:
         policy = self.policy_at(at)
         tier = self._world.partner_tier(self._partner_id, at)
         n = max(0, bisect_right(self._traits, at, key=lambda trait: trait[0]) - 1)
         _, category, severity, *_ = self._traits[n]
         name = self._world.calendar_name(self._partner_id)
         target = policy.targets(tier, category, severity).get(metric)
-        return Terms(at, recorded, target, tier, policy.calendar(name), name, actor=actor)
+        calendar = policy.calendar(name)
+        return Terms(at, recorded, target, tier, calendar, name, actor=by[0], agreed_by=by[1])
 
     # -- spells of waiting and of being settled ------------------------------------------------
 

@@ -377,7 +377,7 @@ class LedgerQueries(Queries):
             words = select(downgrade).where(d.subject.in_(piece)).order_by(d.subject, d.n)
             for row in self.connection.execute(words):
                 lowered.setdefault((row.subject, row.metric, row.cycle), []).append(
-                    Downgrade(row.at, row.actor)
+                    Downgrade(row.at, row.actor, row.agreed_by)
                 )
         if not pauses and not lowered:
             return found

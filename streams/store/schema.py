@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MIGRATING = int.from_bytes(b"detente")
 
 #: The schema version that this Detente works with: the last of the migrations.
-NEWEST = "0010"
+NEWEST = "0011"
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 

@@ -480,6 +480,7 @@ downgrade = Table(
     Column("n", Integer, primary_key=True, autoincrement=False),
     Column("at", Moment, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("agreed_by", Text),
     Index("downgrade_at", "at", "actor"),
 )
 

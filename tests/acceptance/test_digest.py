@@ -562,7 +562,8 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     office.say("case.disputed", case_id=ticket_case("T-2"), actor="anna", evidence="mail")
     office.at("2026-11-03T12:00:00")
     office.say("ticket.status", ticket_id="T-2", status="waiting_on_partner")
-    office.say("ticket.status", ticket_id="T-1", status="open", severity="low", actor="anna")
+    office.say("ticket.status", ticket_id="T-1", status="open", severity="low", actor="anna",
+               agreed_by="Mme Petit")  # fmt: skip
     office.at("2026-11-04T10:00:00")
     office.say("case.dispute_decided", case_id=ticket_case("T-2"), actor="david", verdict="upheld")
     office.at("2026-11-13T10:00:00")
@@ -588,6 +589,8 @@ def test_what_people_took_out_of_the_figures_stands_beside_them(office: Office) 
     assert (lowered["name"], lowered["metric"], lowered["actor"], lowered["at"]) == (
         f"{case}/resolution/1 2026-11-03T11:00:00Z", "resolution", "anna", "2026-11-03T11:00:00Z",
     )  # fmt: skip
+    assert lowered["agreed_by"] == "Mme Petit"
+    assert "Mme Petit" in office.ok("--explain", "downgrades/anna", "--week", "2026-W45")
     [moved] = office.rows("moved-down/claire", "--week", "2026-W45")
     assert (moved["case"], moved["kind"]) == (case, "deescalated")
     assert moved["partner"] == "nordlicht"

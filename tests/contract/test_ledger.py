@@ -229,10 +229,18 @@ def test_who_gave_promises_more_time_stands_beside_them(store: Store) -> None:
             Said(
                 "ticket.status",
                 START + n * MINUTE,
-                {**about, "status": "open", "severity": severity, "actor": actor},
+                {
+                    **about,
+                    "status": "open",
+                    "severity": severity,
+                    "actor": actor,
+                    "agreed_by": agreed_by,
+                },
                 id=f"s{n}",
             )
-            for n, (severity, actor) in enumerate((("low", "olaf"), ("high", "vera")), 1)
+            for n, (severity, actor, agreed_by) in enumerate(
+                (("low", "olaf", "Mme Petit"), ("high", "vera", None)), 1
+            )
         ),
     ]
     replay = Replay(store, house.policies, house.recipients, tell=False)
@@ -241,7 +249,8 @@ def test_who_gave_promises_more_time_stands_beside_them(store: Store) -> None:
     drain(ledger, START + DAY)
     with store.reading() as tx:
         [(promise, lowered)] = tx.downgrades_between(START, START + MINUTE)
-        assert (promise.metric, lowered) == ("resolution", Downgrade(START + MINUTE, "olaf"))
+        assert promise.metric == "resolution"
+        assert lowered == Downgrade(START + MINUTE, "olaf", "Mme Petit")
         assert promise.outcome_at(START + DAY) is Outcome.BREACHED
         # The word of that instant counts; one of the next period does not.
         assert tx.downgrades_by_actor(START, START + MINUTE) == {"olaf": 1}

@@ -97,6 +97,7 @@ DATA: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "category": "q",
             "severity": "low",
             "actor": "ida",
+            "agreed_by": "ben",
         },
     ),
     "touchpoint.held": ({"kind": "call"}, {"kind": "call", "held_at": MOMENT, "note": "n"}),
