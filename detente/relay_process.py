@@ -40,7 +40,7 @@ from detente.slack import SlackAtWork, listen_to_slack, slack_environment
 from detente.summaries import Summaries
 from schemas.time import SECOND, Instant
 from streams.cluster.announcer import BATCH, Announcer
-from streams.cluster.looking import ClusterFeedWatch
+from streams.cluster.read_past import ClusterFeedWatch
 from streams.cluster.settings import ClusterSettings
 from streams.feeds import learn
 from streams.health import health_app

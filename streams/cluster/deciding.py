@@ -6,7 +6,7 @@ from rules.world import Horizon
 from schemas.time import Instant
 from streams.announcements import announce
 from streams.cluster.gaps import BROKERS, note_open
-from streams.cluster.read_past import ClusterHorizon, Partition, ReadPast
+from streams.cluster.read_past import ClusterFeedWatch, Partition, ReadPast
 from streams.feeds import learn
 from streams.handler import DocumentsChanged, FenceMoved, Handler
 from streams.knowledge import in_force
@@ -76,7 +76,7 @@ class Deciding:
 
     def horizon(self, now: Instant) -> Horizon:
         """Up to where deadlines may be decided at `now`."""
-        return self._horizon(now)
+        return self._watch.horizon(now)
 
     def fences(self, topics: Collection[str]) -> dict[Partition, int]:
         """How far the topics were committed."""
@@ -92,18 +92,19 @@ class Deciding:
             note_open(self._store, BROKERS, reached_at)
         with self._store.reading() as tx:
             fences = tx.fences(topics)
-            learn(self._horizon.watch, tx)
+            learn(self._watch, tx)
         self._read_past.committed(fences)
 
     def _learn(self) -> None:
         with self._store.reading() as tx:
             knowledge, version = in_force(tx)
-        self._horizon = ClusterHorizon(knowledge.policy.document, self._read_past)
+            self._watch = ClusterFeedWatch(knowledge.policy.document, read_past=self._read_past)
+            learn(self._watch, tx)
         self._handler = Handler(
             self._store,
             knowledge.policies,
             knowledge.recipients,
-            self._horizon,
+            self._watch.horizon,
             documents=version,
             announce=announce,
         )

@@ -8,16 +8,13 @@ knows less; but the more they know, the sooner what they decide is complete.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from aiokafka.errors import KafkaError
 
-from rules.world import Horizon
 from schemas.time import Instant
 from streams.cluster.deciding import Deciding
 from streams.cluster.read_past import EndOffsets, ReadPast
 from streams.cluster.settings import ClusterSettingsError, KafkaSettings
-from streams.horizon import FeedWatch
 from streams.writer import Writer
 
 #: Seconds that the brokers get to answer: there is other work to do.
@@ -71,18 +68,3 @@ class Looking:
         """Disconnect."""
         if self._ends is not None:
             await self._ends.stop()
-
-
-@dataclass(slots=True)
-class ClusterFeedWatch(FeedWatch):
-    """The sources as alarms see them: judged as of what was read past, for a backlog is ours."""
-
-    read_past: ReadPast = field(default_factory=ReadPast)
-
-    def as_of(self, now: Instant) -> Instant:
-        """Up to when the silence of a source is its own."""
-        return min(now, self.read_past.until)
-
-    def horizon(self, now: Instant) -> Horizon:
-        """Up to where deadlines may be decided at `now`."""
-        return FeedWatch.horizon(self, self.as_of(now))

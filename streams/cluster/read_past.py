@@ -12,6 +12,7 @@ whose partition it is, for fences lie in the database:
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +20,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
 from rules.world import Horizon
-from schemas.policy import Policy
 from schemas.time import Instant
 from streams.cluster.clients import client_arguments
 from streams.cluster.reaching import reach
@@ -76,20 +76,22 @@ class ReadPast:
                 self._until[partition] = marks.popleft()[0]
 
 
-class ClusterHorizon:
-    """The horizon of a worker: what was read past, less what the sources may still hold.
+@dataclass(slots=True)
+class ClusterFeedWatch(FeedWatch):
+    """The sources as a cluster sees them: judged as of what was read past.
 
-    A source is judged as of the time that was read past: while there is a backlog, its silence may
-    only be ours.
+    While there is a backlog, a source's silence may only be ours.
     """
 
-    def __init__(self, policy: Policy, read_past: ReadPast) -> None:
-        self.watch = FeedWatch(policy)
-        self._read_past = read_past
+    read_past: ReadPast = field(default_factory=ReadPast)
 
-    def __call__(self, now: Instant) -> Horizon:
+    def as_of(self, now: Instant) -> Instant:
+        """Up to when the silence of a source is its own."""
+        return min(now, self.read_past.until)
+
+    def horizon(self, now: Instant) -> Horizon:
         """Up to where deadlines may be decided at `now`."""
-        return self.watch.horizon(min(now, self._read_past.until))
+        return FeedWatch.horizon(self, self.as_of(now))
 
 
 class EndOffsets:

@@ -168,6 +168,23 @@ def test_a_backlog_after_a_gap_raises_no_false_alarm(
     assert work.late() == ["PO-3"]
 
 
+def test_another_policy_does_not_make_a_gap_forgotten(store: Store) -> None:
+    work = Workers(store)
+    work.look(SOON)
+    work.given(promised(1))
+    work.start()
+    back = Instant(DUE + HOUR)
+    work.look(back)
+    policy, _ = documents("6min")
+    with store.transaction() as tx:
+        tx.add_policy(policy.digest, policy.body, back, back)
+        tx.bump(DOCUMENTS)
+    sent = event("delivery.dispatched", BEGIN, "PO-1-sent", partner_id="partner-1",
+                 order_id="PO-1", delivery_id="D1")  # fmt: skip
+    work.given(sent)
+    assert work.late() == []
+
+
 def test_a_source_that_has_caught_up_is_not_waited_for(store: Store) -> None:
     work = Workers(store)
     work.look(SOON)
