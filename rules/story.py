@@ -148,13 +148,10 @@ class _Story(Case):
             elif following is not None and (fires is None or following <= fires):
                 self._pass_by(held, change, following)
                 # What happened at the very instant of a deadline is read before it.
-                self.deciding_at = self.now
-                if self.virtual and isinstance(self.subject, Pattern):
-                    # The batch that brought an occurrence must not show in a replay.
-                    self.deciding_at = max(following, self.known_since)
                 end = n
                 while end < len(entries) and entries[end][0] == following:
                     end += 1
+                self._decide_by(entries[n:end], following)
                 self._take_in(entries[n:end], following)
                 # A deadline at this very instant is still to come.
                 n, last = end, max(last, following - 1)
@@ -200,6 +197,16 @@ class _Story(Case):
         if self.subject.since() is not None and not isinstance(self.subject, Pattern):
             self._decide_at(change, lag=self.horizon.people - self.feeds)
             self._judge(change, disprove=False)
+
+    def _decide_by(self, group: Sequence[Entry], at: int) -> None:
+        """Set when what news brings about is decided; its batch must not show in a replay."""
+        self.deciding_at = self.now
+        if self.virtual and isinstance(self.subject, Pattern):
+            self.deciding_at = max(at, self.known_since)
+        elif self.virtual:
+            # A command may have waited for its case: what came after it is decided after it.
+            said = [entry.recorded for _, _, entry in group if isinstance(entry, Contribution)]
+            self.deciding_at = max([self.now, *said])
 
     def _decide_at(self, at: int, lag: int) -> None:
         if self.virtual:

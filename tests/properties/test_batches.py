@@ -168,6 +168,25 @@ def test_a_command_that_waits_for_its_case_waits_since_it_came(empty: Path) -> N
     assert "waiting" in str(alone)
 
 
+def test_what_follows_a_command_that_waited_is_decided_after_it(empty: Path) -> None:
+    placed = waiting("C", 0)[0]
+    key = subject_key(Kind.ORDER, "C", "O1")
+    solved = {"case_id": case_id(key), "actor": "ann", "root_cause": "carrier"}
+    about = {"partner_id": "C", "order_id": "O1"}
+    trade = [
+        placed,
+        Said("case.resolved", START + 5 * DAY, solved, "/desk", id="solved"),
+        Said(
+            "order.impacted", START + 8 * DAY, about | {"kind": "quality", "quantity": "1"}, id="r"
+        ),
+    ]
+    alone = replayed(empty, [[said] for said in trade], interrupt=False)
+    assert replayed(empty, [trade], interrupt=False) == alone
+    decided = {step[0]: step[4] for step in alone[key]["steps"]}
+    assert decided["resolved:/desk#solved"] == START + 5 * DAY
+    assert decided["reopened:2:executive"] == START + 8 * DAY
+
+
 def test_a_step_taken_back_and_taken_again_in_one_batch_stands(empty: Path) -> None:
     port = {"disruption_id": "X1", "severity": "low", "summary": "port", "order_ids": ["O1"]}
     declared = Said("disruption.declared", START, port, id="declared")
