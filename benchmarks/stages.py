@@ -9,8 +9,8 @@ _STAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "parse": (("schemas/events.py", "parse_event"),),
     "state": (
         ("rules/subjects.py", "state_subject"),
-        ("handler.py", "_count_events"),
-        ("handler.py", "_by_day"),
+        ("event_counts.py", "count_events"),
+        ("event_counts.py", "count_by_day"),
     ),
     "load": (
         ("store/bulk.py", "load"),
