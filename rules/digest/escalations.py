@@ -39,9 +39,9 @@ def escalation_section(m: Material, sheet: Sheet) -> Section:
     )
     text = []
     if withdrawn:
+        are = "is" if withdrawn == 1 else "are"
         text.append(
-            f"{withdrawn:,} more are left out: later events proved the cases wrong, and they were "
-            "retracted."
+            f"{withdrawn:,} more {are} left out: later events proved wrong what had been escalated."
         )
     return Section(
         id="escalations",

@@ -358,7 +358,7 @@ def test_what_proved_wrong_is_neither_an_escalation_nor_open() -> None:
         assert figure is not None
         assert figure.n == 1, name
     text = next(section.text for section in made.sections if section.id == "escalations")
-    assert text[0].startswith("1 more")
+    assert text[0].startswith("1 more is left out: later events proved wrong")
 
 
 def test_partners_with_most_broken_promises_stand_first() -> None:
