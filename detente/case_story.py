@@ -191,7 +191,7 @@ def _step(
     receipt = step.receipt
     withdrawn = step.withdrawn_at is not None
     struck, dim = ("strike dim", "dim strike") if withdrawn else ("bold", "dim")
-    yield Line(f"{local_text(step.at, zone)}  {shown(receipt.get('summary'))}", style=struck)
+    yield Line(f"{local_text(step.at, zone)}  {shown(desk.said(step))}", style=struck)
     if step.withdrawn_at is not None:
         yield Line(f"withdrawn {local_text(step.withdrawn_at, zone)}: no longer true", 4, "yellow")
     if step.decided_at - step.at >= MINUTE:

@@ -15,7 +15,7 @@ from detente.embedded import wall_clock
 from detente.output import RefusedError
 from detente.settings import Settings, read_settings
 from rules.calendars import BusinessCalendar
-from rules.decision import CaseRow, Kind, State
+from rules.decision import CaseRow, Kind, State, StepRow
 from rules.effects import STAND_IN
 from rules.patterns import read_pattern_key
 from rules.subjects import case_id_meant, split_key
@@ -52,8 +52,12 @@ class Desk:
 
     def person(self, person_id: str) -> str:
         """What people call somebody."""
-        known = self.knowledge.recipients.person(person_id)
-        return person_id if known is None else known.name
+        return self.knowledge.recipients.name(person_id)
+
+    def said(self, step: StepRow) -> str:
+        """What a step says, in names."""
+        summary = str(step.receipt.get("summary") or "")
+        return self.knowledge.recipients.in_names(summary, step.actor)
 
     def calendar(self, partner_id: str) -> BusinessCalendar:
         """The calendar of a partner."""

@@ -5,6 +5,7 @@ stand-in is asked, then the stand-in's stand-in; if that finds nobody at all, op
 step is on record in words. Who is told changes that way, the escalation tier never does.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,6 +168,25 @@ class Recipients:
     def person(self, person_id: str) -> Person | None:
         """The directory's entry of a person."""
         return self.directory.people.get(person_id)
+
+    def name(self, person_id: str) -> str:
+        """What people call somebody."""
+        known = self.person(person_id)
+        return person_id if known is None else known.name
+
+    def in_names(self, said: str, actor: str | None) -> str:
+        """What a step by `actor` says, with the names that people know for the ids in it.
+
+        Steps say `... by ACTOR`, `assigned to PERSON by ACTOR`, or how an ACTOR has no say.
+        """
+        if actor is None:
+            return said
+        who = re.escape(actor)
+        ids = (
+            rf"(?<=assigned to ).+(?= by {who}$)|(?<= by ){who}(?=$|[ :,])"
+            rf"|(?:^|(?<=: )){who}(?= (?:is not the|owns the case|disputes the case) )"
+        )
+        return re.sub(ids, lambda found: self.name(found[0]), said)
 
     def persons_calendar(self, person_id: str) -> str:
         """Name of the calendar in which the person owes us acknowledgements."""

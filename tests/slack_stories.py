@@ -341,7 +341,7 @@ async def an_acknowledgement_races_an_escalation_and_one_of_them_wins(
         await office.all_told()
         expected = (State.ACKNOWLEDGED, "management", "claire")
     else:
-        assert "claire is not the executive sponsor" in told
+        assert "Claire Dubois is not the executive sponsor" in told
         await office.until(lambda: "escalated to executive" in message.shown)
         await office.all_told()
         expected = (State.OPEN, "executive", None)
@@ -464,7 +464,7 @@ async def a_stranger_is_shown_a_code_and_can_act_once_it_is_entered(office: Offi
     again = await office.command("slack", "link", code, "--person", "claire")
     assert (again.exit_code, "used before" in again.output) == (1, True)
     await office.fill("detente_comment", message, "U0MIA", note="hello")
-    assert "comment by mia" in await office.answer(1)
+    assert "comment by Mia Novak" in await office.answer(1)
     # The same member id in another workspace is somebody else.
     await office.click(message, ACK, "U0MIA", team="T0OTHER")
     assert "not linked" in await office.answer(2)

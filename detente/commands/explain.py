@@ -350,7 +350,7 @@ def _future(desk: Desk, answer: _Answer, zone: ZoneInfo) -> Iterator[Line]:
     for n, expected in enumerate(answer.expected):
         step = expected.step
         following = answer.expected[n + 1] if n + 1 < len(answer.expected) else None
-        summary = shown(step.receipt.get("summary"))
+        summary = shown(desk.said(step))
         if step.kind is StepKind.BREACHED and following and following.step.at == step.at:
             because = summary
             continue

@@ -378,7 +378,7 @@ def _do(
             print_json({"at": moment(desk.now), "results": list(map(_document, results))})
         else:
             for result in results:
-                _show(desk, result)
+                _show(desk, result, who)
     if not all(result.done for result in results):
         raise click.exceptions.Exit(REFUSED)
 
@@ -442,16 +442,17 @@ def _document(result: _Result) -> dict[str, Any]:
     return case_document(result.case) | {"done": result.done, "said": result.said}
 
 
-def _show(desk: Desk, result: _Result) -> None:
+def _show(desk: Desk, result: _Result, actor: str) -> None:
     case = result.case
+    said = shown(desk.knowledge.recipients.in_names(result.said, actor))
     if not result.done:
-        remark(f"{case.case_id} {shown(result.said)}.")
+        remark(f"{case.case_id} {said}.")
         return
     zone = desk.calendar(case.partner_id).zone
     stands = f"{case.state} at {case.tier}" if case.state in ACTIVE else str(case.state)
     owner = f", owner {shown(desk.person(case.owner))}" if case.owner else ""
     disputed = ", disputed" if case.disputed else ""
-    say(f"{case.case_id} {shown(result.said)}.")
+    say(f"{case.case_id} {said}.")
     say(f"  {shown(case.headline)}")
     say(f"  now {stands}{owner}{disputed}")
     if case.due is not None and case.state in ACTIVE:

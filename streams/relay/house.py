@@ -33,8 +33,9 @@ class House:
         known = None if partner_id is None else self.recipients.directory.partners.get(partner_id)
         return None if known is None else known.name
 
-    def headline(self, said: str, partner_id: str | None) -> str:
-        """A headline with the partner's name, which people know, for the id that it begins with."""
+    def headline(self, said: str, partner_id: str | None, actor: str | None = None) -> str:
+        """A headline with the names that people know: the partner's, and of who caused it."""
+        said = self.recipients.in_names(said, actor)
         name = self.partner_name(partner_id)
         if name and partner_id and said.startswith(partner_id):
             return name + said.removeprefix(partner_id)
@@ -42,8 +43,7 @@ class House:
 
     def name(self, person: str) -> str:
         """What people call somebody."""
-        known = self.recipients.person(person)
-        return person if known is None else known.name
+        return self.recipients.name(person)
 
     def role_asked(self, case: CaseRow) -> str | None:
         """The role that is to acknowledge a case now; None when nobody is."""

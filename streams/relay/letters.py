@@ -252,7 +252,7 @@ def entry_of(effect: Effect, case: CaseRow | None, house: House, now: Instant) -
         partner=house.partner_name(effect.partner_id) or partner,
         partner_tier=case.partner_tier if case else _str(text, "partner_tier"),
         subject=_str(text, "subject") or "",
-        headline=house.headline(_str(text, "headline") or "", effect.partner_id),
+        headline=house.headline(_str(text, "headline") or "", effect.partner_id, effect.actor),
         exposure=_str(text, "exposure"),
         why=_lines(text.get("why")),
         at=effect.at,

@@ -117,7 +117,7 @@ def _line(case: CaseRow, house: House, zone: str) -> str:
     return f"• `{case.case_id}` {headline} ({case.state} at {case.tier}{due})"
 
 
-def story(tx: Transaction, case: CaseRow, zone: str) -> list[str]:
+def story(tx: Transaction, case: CaseRow, house: House, zone: str) -> list[str]:
     """What happened to a case, the latest steps of it."""
     steps = sorted(tx.steps(case.case_id), key=lambda step: (step.at, step.n))
     lines = ["*What happened*"]
@@ -125,7 +125,8 @@ def story(tx: Transaction, case: CaseRow, zone: str) -> list[str]:
         lines.append(f"… {len(steps) - MOST} earlier steps")
     for step in steps[-MOST:]:
         gone = " (withdrawn: no longer true)" if step.withdrawn_at is not None else ""
-        summary = value(str(step.receipt.get("summary", "")), 150)
+        summary = str(step.receipt.get("summary", ""))
+        summary = value(house.recipients.in_names(summary, step.actor), 150)
         lines.append(f"• {date(step.at, zone)} {summary}{gone}")
     return lines
 

@@ -113,9 +113,8 @@ class Decider:
         owner = case.owner
         if owner == actor:
             return "is yours already"
-        person = None if owner is None else self._recipients.person(owner)
-        name = owner if person is None else person.name
-        return f"is owned by {name or 'somebody'} already"
+        name = "somebody" if owner is None else self._recipients.name(owner)
+        return f"is owned by {name} already"
 
     def _record(self, order: Order, case: CaseRow, now: Instant) -> RawRecord:
         event = order.event(case, now, _more(order.action))
@@ -138,6 +137,7 @@ class Decider:
 
     def _told(self, order: Order, case: CaseRow, step: StepRow) -> Decided:
         summary = str(step.receipt.get("summary", ""))
+        summary = self._recipients.in_names(summary, order.actor)
         if step.kind is not StepKind.COMMENTED or order.action is Action.COMMENT:
             return Decided(order, case, done=True, said=summary)
         kept = "" if summary.endswith("comment") else "; your words are kept as a comment"

@@ -270,7 +270,7 @@ class Inbound:
         def look(tx: Transaction) -> Json:
             case = commands.find_case(tx, about)
             zone = house.zone(person)
-            section = _section(commands.story(tx, case, zone))
+            section = _section(commands.story(tx, case, house, zone))
             shown = showing.current(tx, case, house, person, now, self._web.base_url)
             if shown is None:
                 line = f"*{value(self._headline(case), 500)}*\n{case.case_id}: {case.state}"

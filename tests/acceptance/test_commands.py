@@ -249,18 +249,21 @@ def test_what_was_taken_back_is_marked(shop: Shop) -> None:
 def test_an_acknowledgement_stops_the_escalation(today: Shop) -> None:
     case = today.late()
     output = today.ok("ack", case, "--note", "calling them")
-    assert f"{case} acknowledged by claire." in output
+    assert f"{case} acknowledged by Claire Dubois." in output
     assert "now acknowledged at management" in output
     assert "to be resolved by" in output
     steps = today.document("case", case)["steps"]
     assert (steps[-1]["actor"], steps[-1]["note"]) == ("claire", "calling them")
+    assert steps[-1]["summary"] == "acknowledged by claire"  # programs go by ids
+    assert "acknowledged by Claire Dubois" in today.ok("case", case)
+    assert "acknowledged by Claire Dubois" in today.ok("explain", case)
     assert steps[-1]["events"][-1]["source"] == "/cli"
 
 
 def test_an_acknowledgement_from_somebody_else_is_a_comment_and_says_why(today: Shop) -> None:
     case = today.late()
     output = today.refused("ack", case, "--as", "david")
-    assert "was not changed: david is not the partnership manager" in output
+    assert "was not changed: David Okafor is not the partnership manager" in output
     assert "with --take-over it is yours" in output
     assert today.document("case", case)["state"] == "open"
     today.ok("ack", case, "--as", "david", "--take-over")
@@ -292,7 +295,7 @@ def test_of_many_the_settled_one_is_named_and_the_others_are_done(today: Shop) -
     today.ok("resolve", one, "--root-cause", "lorry")
     output = today.refused("ack", one, two)
     assert f"{one} is resolved already; `detente reopen` opens it again." in output
-    assert f"{two} acknowledged by claire" in output
+    assert f"{two} acknowledged by Claire Dubois" in output
 
 
 def test_an_unknown_case_among_many_stops_all(today: Shop) -> None:
@@ -307,7 +310,7 @@ def test_an_unknown_person_is_warned_of(today: Shop) -> None:
     assert "the directory knows nobody called clare" in output
     assert "Did you mean claire?" in output
     assert "anna, claire, david" in output
-    assert "david" in today.ok("assign", case, "--to", "David Okafor")
+    assert "assigned to David Okafor" in today.ok("assign", case, "--to", "David Okafor")
 
 
 def test_a_root_cause_is_required_where_nobody_can_be_asked(today: Shop) -> None:
@@ -322,13 +325,13 @@ def test_a_root_cause_is_required_where_nobody_can_be_asked(today: Shop) -> None
 
 def test_a_case_through_its_life(today: Shop) -> None:
     case = today.late()
-    assert "assigned to anna by claire" in today.ok("assign", case, "--to", "anna")
+    assert "assigned to Anna Lindner by Claire Dubois" in today.ok("assign", case, "--to", "anna")
     assert "now open at executive" in today.ok("escalate", case)
     assert "now open at management" in today.ok("deescalate", case)
     assert "there is no tier 'boss'" in today.refused("escalate", case, "--to", "boss")
     assert "comes back" in today.ok("snooze", case, "--until", "3d")
     assert "now waiting on partner" in today.ok("waiting", case, actor="anna")
-    assert "comment by claire" in today.ok("comment", case, "-m", "all calm")
+    assert "comment by Claire Dubois" in today.ok("comment", case, "-m", "all calm")
     assert "judged under the policy" in today.ok("move", case)
     assert "now resolved" in today.ok("resolve", case, "--root-cause", "lorry")
     assert "now open at management" in today.ok("reopen", case)

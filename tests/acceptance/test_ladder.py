@@ -55,7 +55,7 @@ def test_a_case_is_acknowledged_in_time(story: Timeline) -> None:
     story.ack("PO-1", by="claire")
     story.expect(
         Acknowledged("PO-1", by="claire"),
-        Hears("anna", UPDATE, "PO-1", why="acknowledged by claire"),
+        Hears("anna", UPDATE, "PO-1", why="acknowledged by Claire Dubois"),
         Stands("PO-1", State.ACKNOWLEDGED, "management"),
     )
     story.advance(hours=24)

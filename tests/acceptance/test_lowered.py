@@ -54,7 +54,7 @@ def test_what_is_taken_down_by_hand_is_told_above_too(story: Timeline) -> None:
     story.command("deescalated", "PO-1", by="claire")
     story.expect(
         Deescalated("PO-1", "management"),
-        Hears("david", EntryKind.UPDATE, "PO-1", why="deescalated to management by claire"),
+        Hears("david", EntryKind.UPDATE, "PO-1", why="deescalated to management by Claire Dubois"),
         Hears("anna", EntryKind.NOTICE, "PO-1"),
     )
 

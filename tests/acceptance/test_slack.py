@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from notifiers.memory import MemoryNotifier
 from notifiers.message import Message
@@ -26,6 +27,7 @@ from rules.recipients import Recipients
 from schemas.directory import Directory, Route, SlackRoute, TerminalRoute
 from schemas.policy import Policy
 from schemas.time import HOUR, MINUTE, SECOND, Instant, to_instant
+from streams.intake import start_server
 from streams.relay import Backoff, House, Reason, Relay, RelayReport, Shift
 from streams.store import DeliveryRow, DeliveryStatus, OutboxStatus, Store, Transaction
 from tests.fakes.slack import Fault, SlackServer
@@ -267,7 +269,9 @@ async def test_a_case_is_one_message_that_changes_and_a_thread_that_grows(desk: 
     desk.update("c1", State.ACKNOWLEDGED, "acknowledged by henrik", actor="henrik")
     await desk.advance(minutes=1)
     assert desk.titles("C0MANAGE") == ["🙋 Acknowledged: acme, order c1: 50 h late"]
-    assert desk.replies("C0MANAGE") == ["🙋 Acknowledged: acme, order c1: acknowledged by henrik"]
+    assert desk.replies("C0MANAGE") == [
+        "🙋 Acknowledged: acme, order c1: acknowledged by Henrik Sommer"
+    ]
     assert "Henrik Sommer" in message.shown  # the owner
     assert "50 h &gt; 48 h" in message.shown
     assert "detente_acknowledge" not in message.buttons
@@ -710,6 +714,28 @@ async def test_trouble_that_may_pass_is_tried_again(desk: Desk, fault: Fault, re
     desk.slack.faults.append(fault)
     outcome = await desk.mortal.send(_message(), SlackRoute(kind="slack", channel="C0FRONT"))
     assert outcome == Retry(reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "may_pass"), [(200, True), (408, True), (403, False), (404, False)]
+)
+async def test_a_page_of_a_gateway_on_the_way_is_no_word_of_slack(
+    desk: Desk, status: int, may_pass: bool
+) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html>secret-of-theirs", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/api/{method}", page)
+    server = await start_server(app, "127.0.0.1", 0, grace=0.1)
+    try:
+        url = f"http://127.0.0.1:{server.port}/api/"
+        notifier = from_environment(desk.environment, desk.session, api_url=url)
+        outcome = await notifier.send(_message(), SlackRoute(kind="slack", channel="C0FRONT"))
+    finally:
+        await server.stop()
+    reason = f"Slack answered HTTP {status}, and not in its own form"
+    assert outcome == (Retry(reason) if may_pass else Failed(reason))
 
 
 async def test_what_is_not_set_up_is_said(desk: Desk) -> None:

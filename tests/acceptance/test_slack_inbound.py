@@ -158,7 +158,7 @@ async def test_two_people_click_at_once_and_one_of_them_owns(office: ServiceOffi
 async def test_whoever_was_not_asked_can_take_the_case_over(office: ServiceOffice) -> None:
     [message] = await office.conflict("PO-1")
     await office.click(message, ACK, "U0DAVID")
-    assert "david is not the partnership manager" in await office.answer()
+    assert "David Okafor is not the partnership manager" in await office.answer()
     assert office.case().state is State.OPEN
     offer = office.said[0]
     private = Message("C0MANAGE", "1.1", offer["text"], offer["blocks"], [], None, None, None)
@@ -200,7 +200,7 @@ async def test_a_case_is_resolved_with_cause_action_and_prevention(office: Servi
         root_cause="lorry broke down", action="sent another", prevention="newer lorries",
     )  # fmt: skip
     assert done is None
-    assert "resolved by claire" in await office.answer()
+    assert "resolved by Claire Dubois" in await office.answer()
     assert office.case().state is State.RESOLVED
     [step] = [s for s in office.steps() if s.kind is StepKind.RESOLVED]
     assert step.receipt["why"] == [
@@ -227,10 +227,10 @@ async def test_every_other_thing_that_can_be_done_with_a_case(office: ServiceOff
     [message] = await office.conflict("PO-1")
     later = (office.clock() + DAY) // SECOND
     steps: list[tuple[str, dict[str, Any], State, str]] = [
-        ("detente_comment", {"note": "spoke with them"}, State.OPEN, "comment by claire"),
+        ("detente_comment", {"note": "spoke with them"}, State.OPEN, "comment by Claire Dubois"),
         ("detente_snooze", {"until": later}, State.SNOOZED, "snoozed until"),
         ("detente_waiting", {"note": "asked for photos"}, State.WAITING, "waiting on the partner"),
-        ("detente_assign", {"to": {"option": "henrik"}}, State.WAITING, "assigned to henrik"),
+        ("detente_assign", {"to": {"option": "henrik"}}, State.WAITING, "to Henrik Sommer by"),
         ("detente_escalate", {"note": "they threaten to leave"}, State.OPEN, "to executive"),
     ]  # fmt: skip
     payload = {name: dict(button) for name, button in message.buttons.items()}
@@ -339,9 +339,10 @@ async def test_slash_commands(office: ServiceOffice) -> None:
     shown = await office.slash(f"case {case_id[2:6].lower()}")
     assert "8 of 100 units short = 8.0 %" in shown
     assert "What happened" in shown
-    assert (await office.slash(f"comment {case_id} all calm")).endswith("comment by claire.")
+    assert (await office.slash(f"comment {case_id} all calm")).endswith("comment by Claire Dubois.")
     assert (await office.slash(f"ack {case_id}")).endswith("it is yours.")
     assert office.case().owner == "claire"
+    assert "acknowledged by Claire Dubois" in await office.slash(f"case {case_id}")
     assert "is owned by Claire Dubois already" in await office.slash(f"ack {case_id}", "U0HENRIK")
     assert "Yours" in await office.slash("mine")
     for named in ("acme", "Acme Foods"):
@@ -478,7 +479,7 @@ async def test_signed_requests_do_the_same_as_socket_mode(tmp_path: Path) -> Non
         full = state_of({"root_cause": "lorry"})
         sent = office.slack.submission(office.slack.views[0], "U0CLAIRE", full)
         assert await office.http(office.slack.form(sent)) == (200, "")
-        assert "resolved by claire" in await office.answer()
+        assert "resolved by Claire Dubois" in await office.answer()
         command = urlencode(office.slack.slash("U0CLAIRE", "digest", "C0MANAGE")).encode()
         assert await office.http(command, page="commands") == (200, "")
         assert "no weekly digest" in await office.answer(1)

@@ -451,3 +451,29 @@ def test_a_directory_with_problems_still_answers() -> None:
     assert answers.held_until("anna", NOON) is None
     assert answers.partner_tier("acme", NOON) is None
     assert told(answers) == {"anna": Reason.DIRECT}
+
+
+# --- what people read -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("acknowledged by c.d", "acknowledged by Claire Dubois"),
+        ("acknowledged by c.d and taken over", "acknowledged by Claire Dubois and taken over"),
+        ("waiting on the partner, by c.d", "waiting on the partner, by Claire Dubois"),
+        ("dispute decided by c.d: upheld", "dispute decided by Claire Dubois: upheld"),
+        ("acme, order c.d: assigned to anna by c.d",
+         "acme, order c.d: assigned to Anna Keller by Claire Dubois"),
+        ("c.d is not the buyer, their stand-in or the owner: counted as a comment",
+         "Claire Dubois is not the buyer, their stand-in or the owner: counted as a comment"),
+        ("acme, order 1: c.d owns the case and cannot decide the dispute about it",
+         "acme, order 1: Claire Dubois owns the case and cannot decide the dispute about it"),
+        ("assigned to zoe by c.d", "assigned to zoe by Claire Dubois"),
+        ("acknowledged by cxd, c.d.e and anna", "acknowledged by cxd, c.d.e and anna"),
+    ],
+)  # fmt: skip
+def test_a_step_reads_with_the_names_of_people(said: str, read: str) -> None:
+    known = recipients({"c.d": person(name="Claire Dubois"), "anna": person(name="Anna Keller")})
+    assert known.in_names(said, "c.d") == read
+    assert known.in_names(said, None) == said
