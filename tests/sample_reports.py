@@ -361,6 +361,23 @@ def chart(
     )  # fmt: skip
 
 
+def with_cases() -> Report:
+    """A digest with two tables of cases, between words that leave them little room."""
+    said = "late-delivery: cups promised on Monday came on Thursday"
+    narrow = table(
+        "Open cases", "Case|Partner|Headline|Owner|#Open for",
+        ("C-MB18VT18TMJQ", "Nordlicht GmbH", said, "Claire Dubois", "3 d"),
+        ("C-4YJWPG8F9WMP, C-Q9FGSN41HJWG", "Acme", said, "Anna Lindner", "12 d"),
+    )  # fmt: skip
+    wide = table("Disputes", "Kind|Partner|Headline|Why|Owner|Asked|Case",
+                 ("dispute", "Nordlicht GmbH", said, said, "Claire Dubois", "Henrik Sommer",
+                  "C-7ZJWPG8F9WMX"))  # fmt: skip
+    section = Section(id="s", title="Cases", text=(f"Of C-MB18VT18TMJQ: {said}.",),
+                      figures=(count("cases/open", "Open cases", 2),),
+                      tables=(narrow, wide))  # fmt: skip
+    return digest().model_copy(update={"sections": (section,)})
+
+
 def awkward() -> Report:
     """A digest with what is hard to draw: too long, too many, too large, nothing, all the same."""
     weeks = [f"2026-W{n:02}" for n in range(60)]

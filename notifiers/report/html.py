@@ -41,6 +41,7 @@ def own(text: str) -> str:
     """A text from elsewhere, escaped, and set apart where it runs from right to left."""
     # A sign of percent does not go to the next line alone.
     shown = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", escape(plain(text)))
+    shown = wording.CASE_ID.sub(r'<span style="white-space:nowrap">\g<0></span>', shown)
     return f"<bdi>{shown}</bdi>" if wording.turns(shown) else shown
 
 

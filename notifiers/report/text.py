@@ -223,7 +223,11 @@ def _widths(grid: _Grid, room: int) -> list[int] | None:
         cells = max(width_of(_marked(row[at])) for row in grid.rows)
         words = max(map(width_of, title.split()), default=1)
         natural.append(max(cells, width_of(title)))
-        least.append(max(cells, words) if is_numeric else max(min(cells, _NARROWEST), words))
+        if not is_numeric:
+            ids = [word for row in grid.rows for word in row[at].text.split()
+                   if wording.CASE_ID.search(word)]  # fmt: skip
+            cells = max(min(cells, _NARROWEST), *map(width_of, ids), 0)
+        least.append(max(cells, words))
     if sum(least) > room:
         return None
     widest = max(natural)

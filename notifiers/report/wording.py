@@ -3,6 +3,7 @@
 A report holds finished values. What stands here turns them into text, and decides nothing.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -19,6 +20,8 @@ NOTHING = "–"  # noqa: RUF001 - a dash, not a minus
 MARKS = {Tone.GOOD: "✓", Tone.BAD: "✗", Tone.WATCH: "!", Tone.PLAIN: ""}
 #: What a screen reader says for a sign.
 SAID = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.WATCH: "to watch", Tone.PLAIN: ""}
+#: The id of a case, which people copy: it stands on one line.
+CASE_ID = re.compile(r"\bC-[0-9A-Z]{12}\b")
 _UNITS = {
     Unit.PERCENT: " %",
     Unit.HOURS: " h",

@@ -5,7 +5,7 @@ from html import escape
 
 from notifiers.report import to_html
 from tests.rigs.chromium import Show
-from tests.sample_reports import awkward, digest, scorecard
+from tests.sample_reports import awkward, digest, scorecard, with_cases
 
 PAGES = {
     "wide": (digest(), False, 1000, "light"),
@@ -14,6 +14,8 @@ PAGES = {
     "awkward": (awkward(), False, 1000, "light"),
     "awkward, narrow": (awkward(), False, 390, "light"),
     "awkward, mail": (awkward(), True, 390, "light"),
+    "cases": (with_cases(), False, 390, "light"),
+    "cases, mail": (with_cases(), True, 390, "light"),
     "mail": (digest(), True, 390, "light"),
     "dark mail": (scorecard(), True, 700, "dark"),
 }
@@ -37,7 +39,16 @@ addEventListener("load", () => {
       });
     }
     const tiles = [...page.querySelectorAll(".tile")].map(t => t.scrollWidth - t.clientWidth);
+    const words = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT), ids = [];
+    while (words.nextNode())
+      for (const id of words.currentNode.data.matchAll(/C-[0-9A-Z]{12}/g)) {
+        const place = page.createRange();
+        place.setStart(words.currentNode, id.index);
+        place.setEnd(words.currentNode, id.index + id[0].length);
+        ids.push(new Set([...place.getClientRects()].map(line => line.top)).size);
+      }
     found[frame.title] = {
+      ids,
       wider: root.scrollWidth - root.clientWidth, cut, over, tiles: Math.max(...tiles),
       paper: getComputedStyle(page.querySelector(".page")).backgroundColor,
       ink: getComputedStyle(page.querySelector(".title")).color,
@@ -63,6 +74,7 @@ def test_pages_fit_every_width_turn_dark_and_load_nothing(show: Show) -> None:
         assert page["wider"] <= 0, name
         assert (page["cut"], page["over"]) == ([], []), name
         assert page["tiles"] <= 0, name
+        assert page["ids"] == ([1] * 5 if "cases" in name else []), name  # each on one line
     light, dark = (
         ("rgb(255, 255, 255)", "rgb(28, 33, 39)"),
         ("rgb(21, 25, 30)", "rgb(231, 233, 236)"),

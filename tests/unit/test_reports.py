@@ -1,5 +1,6 @@
 """Reports as people read them, and the versions that are cut for an audience."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -36,7 +37,7 @@ from schemas.report import (
 from tests.fakes.slack import validate_blocks
 from tests.fakes.slack.limits import ALL_TEXT, texts_of
 from tests.page import Page
-from tests.sample_reports import cell, chart, count, digest, scorecard, share, table
+from tests.sample_reports import cell, chart, count, digest, scorecard, share, table, with_cases
 
 FOR_PARTNER = {Visibility.OPERATIONAL, Visibility.STRATEGIC, Visibility.JOINT}
 
@@ -227,6 +228,13 @@ def test_colours_can_be_told_from_what_they_stand_on(scheme: int) -> None:
             assert contrast(COLOURS[name][scheme], COLOURS[under][scheme]) >= 4.5, name
         for name in DRAWN:
             assert contrast(COLOURS[name][scheme], COLOURS[under][scheme]) >= 3.0, name
+
+
+@pytest.mark.parametrize("width", range(40, 160, 3))
+def test_the_id_of_a_case_stands_on_one_line(width: int) -> None:
+    shown = to_terminal(with_cases(), width)
+    assert len(re.findall(r"\bC-[0-9A-Z]{12}\b", shown)) == 5
+    assert max(map(len, shown.splitlines())) <= width
 
 
 def test_what_partners_are_called_is_shown_and_does_nothing() -> None:
