@@ -4,24 +4,28 @@ Nothing depends on how long ago that was: the clock shows the time of the event 
 read, and the deadlines between two events fire between them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
 from rules.policy import PolicyHistory
 from rules.recipients import Recipients
+from rules.subjects import command_target, is_command
 from rules.world import Horizon
-from schemas.time import Instant
+from schemas.events import Malformed, UnknownType, parse_event
+from schemas.time import Instant, to_instant
 from streams import outcome as out
 from streams.handler import Handler
 from streams.horizon import horizon_of_file
 from streams.outcome import Outcome
-from streams.records import Record
+from streams.records import Record, RejectedRecord
 from streams.store import Store
 
 #: More than a service takes at once: what many events say of one ticket is then looked at once.
 BATCH = 20_000
+#: What the bytes of every command have in them.
+_COMMANDS = (b'"case.', b'"clock.')
 #: Pieces of rejected input that a tally names.
 _NAMED = 20
 
@@ -94,13 +98,35 @@ class Replay:
         """
         for batch in _batches(records, BATCH):
             read_at = self._newest if until is None else until
-            self.tally.count(batch, self.handler.take(batch, read_at))
+            for piece in self._before_their_cases(batch):
+                self.tally.count(piece, self.handler.take(piece, read_at))
             self.advance(self._newest)
             if progress is not None:
                 progress(self.tally)
         if until is not None:
             self.advance(Instant(until + 1))
         return self.tally
+
+    def _before_their_cases(self, batch: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        """The batch, cut before each command whose case silence may open until it is given.
+
+        Other commands find their case, and what is decided after them is decided with them.
+        """
+        begin = 0
+        for place, record in enumerate(batch):
+            if isinstance(record, RejectedRecord) or not any(map(record.value.count, _COMMANDS)):
+                continue
+            event = parse_event(record.value)
+            if isinstance(event, Malformed | UnknownType) or not is_command(event):
+                continue
+            with self.handler.store.reading() as tx:
+                if tx.case(command_target(event)) is not None:
+                    continue
+            if place > begin:
+                yield batch[begin:place]
+            begin = place
+            self.advance(to_instant(event.time))
+        yield batch[begin:]
 
     def advance(self, to: Instant) -> None:
         """Let the deadlines before an instant fire."""

@@ -187,6 +187,22 @@ def test_what_follows_a_command_that_waited_is_decided_after_it(empty: Path) -> 
     assert decided["reopened:2:executive"] == START + 8 * DAY
 
 
+def test_a_command_for_a_case_of_silence_is_decided_when_it_was_given(empty: Path) -> None:
+    placed = waiting("B", 0)[0]
+    key = subject_key(Kind.ORDER, "B", "O1")
+    solved = {"case_id": case_id(key), "actor": "ann", "root_cause": "carrier"}
+    about = {"partner_id": "B", "order_id": "O1", "kind": "quality", "quantity": "1"}
+    trade = [
+        placed,
+        Said("case.resolved", START + 5 * DAY, solved, "/desk", id="solved"),
+        told_later(6 * 24),
+        Said("order.impacted", START + 8 * DAY, about, id="hurt"),
+    ]
+    alone = replayed(empty, [[said] for said in trade], interrupt=False)
+    assert replayed(empty, [trade], interrupt=False) == alone
+    assert "reopened" in str(alone)
+
+
 def test_a_step_taken_back_and_taken_again_in_one_batch_stands(empty: Path) -> None:
     port = {"disruption_id": "X1", "severity": "low", "summary": "port", "order_ids": ["O1"]}
     declared = Said("disruption.declared", START, port, id="declared")
