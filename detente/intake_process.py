@@ -83,13 +83,12 @@ class IntakeProcess:
             self._http = await listen(app, self._host, self._port, _HTTP_GRACE)
             stack.push_async_callback(self._http.stop)
             started()
-            noted: set[str] = set()
 
             async def look() -> float:
                 await parts.writer.call(self._read_tokens, parts)
-                if new := taker.sources - noted:
-                    await parts.writer.call(note_sources, parts.store, new)
-                    noted.update(new)
+                if sources := set(taker.sources):
+                    await parts.writer.call(note_sources, parts.store, sources)
+                    taker.sources -= sources
                 if taker.trouble is None:
                     await parts.writer.call(note_open, parts.store, INTAKE, self._clock())
                 await parts.looking.look()

@@ -46,8 +46,12 @@ def note_open(store: Store, way: str, at: Instant) -> None:
 
 def note_sources(store: Store, sources: Iterable[str]) -> None:
     """Note that these sources send by an intake."""
+    with store.reading() as tx:
+        new = set(sources) - tx.settings(BY_INTAKE).keys()
+    if not new:
+        return
     with store.transaction() as tx:
-        for source in sources:
+        for source in sorted(new):
             tx.put_setting(BY_INTAKE + source, "")
 
 

@@ -63,7 +63,7 @@ class KafkaTaker:
         self._sender = Sender(kafka, BrokerAwayError.what, _WITHIN, _LINGER_MS)
         self._waiting = 0
         self.sources: set[str] = set()
-        """Those of which anything went to Kafka."""
+        """Those of which anything went to Kafka; whoever notes them takes them out."""
 
     @property
     def is_open(self) -> bool:

@@ -107,6 +107,10 @@ async def test_events_go_to_the_topic_of_their_type_and_commands_are_decided_at_
         _, figures = await get(intake, "/metrics")
         assert 'detente_events_total{outcome="accepted"} 5.0' in figures
         await until(lambda: by_intake(cluster))
+        with Store.open(cluster.db, create=False) as store, store.transaction() as tx:
+            assert tx.drop_setting(BY_INTAKE + "/erp")  # somebody thinks that it sends otherwise
+        await post(intake, event("again", "metric.reported", metric="otif", value="1"))
+        await until(lambda: by_intake(cluster))
     assert by_intake(cluster) == {"/erp"}
     assert (await cluster.ends())[kafka.commands_topic, 0] == 0
 
