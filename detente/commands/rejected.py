@@ -1,6 +1,6 @@
 """`detente rejected`: input that was not taken, and driving it again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from detente.output import (
     shown,
 )
 from detente.settings import db_option
-from schemas.time import local_text
+from schemas.time import Instant, local_text
 from streams import outcome as out
 from streams.outcome import Outcome
 from streams.records import KEPT_BYTES, RawRecord
@@ -31,6 +31,25 @@ from streams.store.tables import rejected as rejected_table
 KINDS = ("malformed", "unknown type", "conflicting duplicate", "deciding failed")
 #: How much of a reason the list shows.
 _REASON = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One piece of input that was refused for one reason, however often it came."""
+
+    row: RejectedRow
+    """As it came first."""
+    rows: Sequence[RejectedRow]
+    """Each time that it came."""
+
+
+def _pieces(rows: Iterable[RejectedRow]) -> list[_Kept]:
+    found: dict[object, list[RejectedRow]] = {}
+    for row in rows:
+        said = row.entry
+        same = (said.input, said.kind, said.reason, said.value, said.subject, row.state)
+        found.setdefault(same, []).append(row)
+    return [_Kept(same[0], same) for same in found.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +86,8 @@ def rejected(
 
     Nothing is thrown away: what could not be read or decided is kept here with its bytes. Once
     the cause is gone (a new version knows the event, a mistake in the rules is mended), drive it
-    again.
+    again. The same bytes of one input that were refused again for the same reason are listed, and
+    driven again, as one; --json lists each time that they came.
 
     \b
     detente rejected
@@ -82,15 +102,15 @@ def rejected(
             _show(desk, _one(desk, show_id), as_json=as_json)
             return
         if retry_ids:
-            rows = [_one(desk, row_id) for row_id in dict.fromkeys(retry_ids)]
-        else:
-            # What was driven again in vain is listed anew, under an id of its own.
-            state = None if everything and not retry_all else RejectedState.KEPT
-            with desk.store.reading() as tx:
-                rows = tx.list_rejected(state)
-            rows = [row for row in rows if reason_kind in (None, row.entry.kind)]
-        if retry_ids or retry_all:
-            _report(desk, _drive(desk, rows[:limit]), as_json=as_json)
+            _report(desk, _drive(desk, _wanted(desk, retry_ids)[:limit]), as_json=as_json)
+            return
+        # What was driven again in vain is listed anew, under an id of its own.
+        state = None if everything and not retry_all else RejectedState.KEPT
+        with desk.store.reading() as tx:
+            rows = tx.list_rejected(state)
+        rows = [row for row in rows if reason_kind in (None, row.entry.kind)]
+        if retry_all:
+            _report(desk, _drive(desk, _pieces(rows)[:limit]), as_json=as_json)
             return
         _list(desk, rows, limit, as_json=as_json)
 
@@ -103,15 +123,22 @@ def _one(desk: Desk, row_id: int) -> RejectedRow:
     return row
 
 
+def _wanted(desk: Desk, ids: Sequence[int]) -> list[_Kept]:
+    rows = [_one(desk, row_id) for row_id in dict.fromkeys(ids)]
+    with desk.store.reading() as tx:
+        kept = _pieces(tx.list_rejected())
+    gone = _pieces(row for row in rows if row.state is RejectedState.RETRIED)
+    return gone + [piece for piece in kept if any(row.id in ids for row in piece.rows)]
+
+
 # --- listing --------------------------------------------------------------------------------------
 
 
 def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json: bool) -> None:
-    kept = rows if limit is None else rows[:limit]
     with desk.store.reading() as tx:
         waiting = tx.list_parked(limit)
     if as_json:
-        listed = [_document(row) for row in kept]
+        listed = [_document(row) for row in rows[:limit]]
         commands = [
             {
                 "case_id": parked.case_id,
@@ -130,22 +157,15 @@ def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json
             }
         )
         return
+    pieces = _pieces(rows)
+    kept = pieces[:limit]
     print_table(
-        ("id", "where", "when", "kind", "reason"),
-        [
-            (
-                row.id,
-                f"{row.entry.input}, {row.entry.position}",
-                ago(row.entry.recorded_at, desk.now) if row.entry.recorded_at else None,
-                row.entry.kind if row.state is RejectedState.KEPT else "driven again",
-                _short(row.entry.reason),
-            )
-            for row in kept
-        ],
+        ("id", "where", "when", "times", "kind", "reason"),
+        [_row(piece, desk.now) for piece in kept],
         empty="Everything that came in was taken."
         if waiting
         else "Nothing waits: everything that came in was taken.",
-        numbers=("id",),
+        numbers=("id", "times"),
     )
     if waiting:
         say("Commands that wait for a case that does not exist yet; they are taken when it does:")
@@ -157,8 +177,20 @@ def _list(desk: Desk, rows: Sequence[RejectedRow], limit: int | None, *, as_json
             ],
             empty="",
         )
-    if len(kept) < len(rows):
-        say(f"{len(kept)} of {len(rows)}; --limit says how many are shown.")
+    if len(kept) < len(pieces):
+        say(f"{len(kept)} of {len(pieces)}; --limit says how many are shown.")
+
+
+def _row(piece: _Kept, now: Instant) -> tuple[object, ...]:
+    first, last = piece.row.entry, piece.rows[-1].entry
+    return (
+        piece.row.id,
+        f"{first.input}, {first.position}",
+        ago(last.recorded_at, now) if last.recorded_at else None,
+        len(piece.rows),
+        first.kind if piece.row.state is RejectedState.KEPT else "driven again",
+        _short(first.reason),
+    )
 
 
 def _short(text: str) -> str:
@@ -209,17 +241,17 @@ def _visible(line: str) -> str:
 # --- driving again --------------------------------------------------------------------------------
 
 
-def _drive(desk: Desk, rows: Sequence[RejectedRow]) -> list[_Retried]:
+def _drive(desk: Desk, pieces: Sequence[_Kept]) -> list[_Retried]:
     with open_intake(desk.settings) as take:
-        return [_drive_one(desk, take, row) for row in rows]
+        return [_drive_one(desk, take, piece) for piece in pieces]
 
 
-def _drive_one(desk: Desk, take: Take, row: RejectedRow) -> _Retried:
-    entry = row.entry
+def _drive_one(desk: Desk, take: Take, piece: _Kept) -> _Retried:
+    row, entry = piece.row, piece.row.entry
     if row.state is RejectedState.RETRIED:
         return _Retried(row, False, "was driven again before")
     if entry.kind == "deciding failed" and not entry.value:
-        _mark(desk, row)
+        _mark(desk, piece)
         return _Retried(
             row, True, "a deadline, not an event: it is decided with the next event about "
             f"{shown(entry.subject)}"
@@ -230,25 +262,26 @@ def _drive_one(desk: Desk, take: Take, row: RejectedRow) -> _Retried:
         )
     if entry.kind == "deciding failed":
         # What is kept of a subject holds back all that follows, this piece included.
-        _mark(desk, row)
+        _mark(desk, piece)
     try:
         outcome = take([RawRecord(entry.input, entry.position, entry.value)])[0]
     except BaseException:
-        _keep(desk, row)
+        _keep(desk, piece)
         raise
     if entry.kind != "deciding failed":
-        _mark(desk, row)
+        _mark(desk, piece)
     return _Retried(row, *_said(outcome))
 
 
-def _mark(desk: Desk, row: RejectedRow) -> None:
+def _mark(desk: Desk, piece: _Kept) -> None:
     with desk.store.transaction() as tx:
-        tx.mark_retried([row.id], desk.now)
+        tx.mark_retried([row.id for row in piece.rows], desk.now)
 
 
-def _keep(desk: Desk, row: RejectedRow) -> None:
+def _keep(desk: Desk, piece: _Kept) -> None:
     """It did not come to that: it waits as before."""
-    kept = update(rejected_table).where(rejected_table.c.id == row.id)
+    ids = [row.id for row in piece.rows]
+    kept = update(rejected_table).where(rejected_table.c.id.in_(ids))
     with desk.store.transaction() as tx:
         tx.connection.execute(kept.values(state=RejectedState.KEPT, retried_at=None))
 

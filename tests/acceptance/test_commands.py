@@ -546,6 +546,19 @@ def test_what_is_refused_again_is_kept_with_its_place(shop: Shop) -> None:
     assert (again["input"], again["position"]) == ("old.jsonl", "line 3")
 
 
+def test_what_came_again_is_one_in_the_list_and_when_it_is_driven_again(shop: Shop) -> None:
+    first, second = reject(shop, event_bytes()), reject(shop, event_bytes())
+    reject(shop, event_bytes("PO-8"))
+    lines = shop.ok("rejected").splitlines()
+    assert [line.split()[0] for line in lines] == ["id", str(first), str(second + 1)]
+    assert "  2  unknown type" in lines[1]
+    assert "  1  unknown type" in lines[2]
+    assert "1 of 2; --limit says" in shop.ok("rejected", "--limit", "1")
+    assert shop.document("rejected")["found"] == 3  # nothing is dropped
+    assert f"{first}: taken\n1 of 1 taken." in shop.ok("rejected", "--retry", str(second))
+    assert [row["id"] for row in shop.document("rejected")["rejected"]] == [second + 1]
+
+
 def test_a_row_of_a_table_is_mended_in_its_file(shop: Shop) -> None:
     row = reject(shop, b"PO-1;kontor;abc\n", "malformed")
     output = shop.refused("rejected", "--retry", str(row))
