@@ -78,9 +78,9 @@ def fold(  # noqa: PLR0913 - each one is something that a fold depends on
 
     In a replay (`virtual`) a deadline is decided at its own time, or as soon after as could be.
     When nothing but time has passed, `only_news` spares writing steps again that cannot have
-    changed: those before the first new one that had been read past. With `tell` False everything is decided and nothing is
-    told, as when history is imported. A pattern comes with its occurrences, which are not part of
-    its document.
+    changed: those before the first new one that had been read past. With `tell` False everything
+    is decided and nothing is told, as when history is imported. A pattern comes with its
+    occurrences, which are not part of its document.
     """
     return _Story(
         key, document, world, horizon, now, tell, virtual, only_news, pattern, occurrences
