@@ -396,7 +396,7 @@ async def a_storm_loses_nothing_and_holds_up_no_other_channel(office: Office, ca
     alerts.remove("TOP-1")
     if office.sockets == 1:  # several relays keep the order of a case, not of cases
         assert alerts == names
-    assert len(slack.refused("ratelimited")) > 10
+    assert slack.refused("ratelimited"), "Slack asked to wait"  # how often, the machine decides
     rows = office.look(lambda tx: tx.deliveries_about([c.case_id for c in tx.list_cases()], []))
     # Being asked to wait uses up no attempt and leaves no mark on the record.
     assert DeliveryStatus.FAILED not in {row.status for row in rows}
