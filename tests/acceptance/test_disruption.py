@@ -168,6 +168,23 @@ def test_damage_is_not_explained_by_a_closed_port(story: Timeline) -> None:
     assert case.parent is None
 
 
+def test_damage_that_comes_with_the_end_of_it_is_not_settled_by_it(story: Timeline) -> None:
+    story.at("2026-11-02 09:00")
+    orders = ("PO-1", "PO-2")
+    story.given(*(placed(name, promised="2026-11-03 10:00") for name in orders))
+    story.given(*(shipped(name, "kontor") for name in orders))
+    port_closes(story)
+    story.at("2026-11-05 11:00")
+    story.expect(Attached("PO-1"), Attached("PO-2"))
+    over = {"case_id": story.case_id("port"), "actor": "claire", "root_cause": "storm"}
+    story.given(impacted("PO-1", "damaged", quantity="50"), Event("case.resolved", over, "/cli"))
+    story.expect(
+        Raised("PO-1", "management", why="50 of 100 units damaged"),
+        Stands("PO-1", State.OPEN),
+        Resolved("PO-2"),
+    )
+
+
 def test_it_is_urgent_and_does_not_wait_for_the_morning(begin: Begin) -> None:
     story = begin(directory=directory(people={"claire": {"quiet_hours": "20:00-07:00"}}))
     story.at("2026-11-02 22:00")
