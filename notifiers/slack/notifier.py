@@ -10,7 +10,6 @@
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from notifiers.message import Entry, EntryKind, Message
 from notifiers.notifier import Failed, Outcome, Retry, Sent
 from notifiers.slack.blocks import Rendered, bundle, case_message, reply, report_messages
+from notifiers.slack.web_client import web_client
 from schemas.directory import Route, SlackRoute
 from schemas.time import DAY, MINUTE, SECOND, Instant
 
@@ -115,12 +115,7 @@ class SlackNotifier:
         base_url: str | None = None,
         api_url: str = AsyncWebClient.BASE_URL,
     ) -> None:
-        quiet = logging.getLogger(f"{__name__}.client")
-        quiet.setLevel(logging.WARNING)  # at debug level the client logs all that it sends
-        # It is not to retry: the relay does, and writes it down.
-        self._client = AsyncWebClient(
-            base_url=api_url, session=session, logger=quiet, retry_handlers=[]
-        )
+        self._client = web_client(session, api_url)
         self._environment = environment
         self._base_url = base_url
         self._direct: dict[tuple[str, str], str] = {}

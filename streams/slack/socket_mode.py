@@ -18,6 +18,7 @@ import msgspec
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from notifiers.slack.web_client import web_client
 from streams.slack.actions import MalformedError
 from streams.slack.inbound import Answer, Inbound
 
@@ -49,11 +50,7 @@ class SocketMode:
         *,
         api_url: str = AsyncWebClient.BASE_URL,
     ) -> None:
-        quiet = logging.getLogger(f"{__name__}.client")
-        quiet.setLevel(logging.WARNING)  # at debug level the client logs all that it gets
-        self._client = AsyncWebClient(
-            base_url=api_url, session=session, logger=quiet, retry_handlers=[]
-        )
+        self._client = web_client(session, api_url)
         self._session, self._token, self._inbound, self._random = session, token, inbound, random
 
     async def run(self) -> None:

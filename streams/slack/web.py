@@ -9,6 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from notifiers.slack.web_client import web_client
 from streams.slack.actions import Account, Json, Place
 
 #: Seconds for one request to Slack.
@@ -31,11 +32,7 @@ class Web:
         base_url: str | None = None,
         api_url: str = AsyncWebClient.BASE_URL,
     ) -> None:
-        quiet = logging.getLogger(f"{__name__}.client")
-        quiet.setLevel(logging.WARNING)  # at debug level the client logs all that it sends
-        self._client = AsyncWebClient(
-            token=token, base_url=api_url, session=session, logger=quiet, retry_handlers=[]
-        )
+        self._client = web_client(session, api_url, token)
         self._session = session
         self._home: str | None = None
         self.base_url = base_url

@@ -1,12 +1,10 @@
 """Order of arrival: how far the inputs were read when something was learned changes no outcome."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +32,7 @@ from tests.properties.histories import (
     worlds,
 )
 from tests.properties.lives import told, without_errors
+from tests.properties.stores import copy_of
 
 #: Everything is decided then, whenever it is read: after all events, before any ladder runs out.
 NOW = Instant(END)
@@ -145,22 +144,10 @@ def troubled_orders(draw: st.DrawFn) -> list[Said]:
     return numbered(events)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new store; each run works on a copy of its file."""
-    path = tmp_path_factory.mktemp("stores") / "empty.db"
-    Store.open(f"sqlite:///{path}").close()
-    return path
-
-
 def patterns_of(empty: Path, batches: Iterable[Sequence[Said]]) -> list[Any]:
     """The patterns that stand when batches were taken one after the other, with their stories."""
     world = one_policy()
-    path = empty.with_name("run.db")
-    shutil.copy(empty, path)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(f"run.db{suffix}").unlink(missing_ok=True)
-    with Store.open(f"sqlite:///{path}") as store:
+    with Store.open(copy_of(empty)) as store:
         handler = Handler(
             store, world.policies, world.recipients, lambda now: Horizon(now - 1, now - 1, now - 1)
         )

@@ -1,12 +1,10 @@
 """Batches: duplicates, cuts and interruptions of a whole trade change nothing (laws 4 and 5)."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +30,7 @@ from tests.properties.histories import (
 )
 from tests.properties.lives import told as account_of
 from tests.properties.lives import without_errors
+from tests.properties.stores import copy_of
 
 NOW = Instant(START + 20 * DAY)
 
@@ -97,22 +96,10 @@ def test_what_is_seen_twice_or_with_other_content_changes_nothing(
 # --- law 5: a trade in a store ---
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new store; each run works on a copy of its file."""
-    path = tmp_path_factory.mktemp("stores") / "empty.db"
-    Store.open(f"sqlite:///{path}").close()
-    return path
-
-
 def replayed(empty: Path, batches: Iterable[Sequence[Said]], *, interrupt: bool) -> dict[str, Any]:
     """Replay batches, as a new process each if they are interrupted, and tell how it ended."""
     world = one_policy()
-    path = empty.with_name("run.db")
-    shutil.copy(empty, path)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(f"run.db{suffix}").unlink(missing_ok=True)
-    with Store.open(f"sqlite:///{path}") as store:
+    with Store.open(copy_of(empty)) as store:
         replay = Replay(store, world.policies, world.recipients)
         for batch in batches:
             if interrupt:

@@ -5,7 +5,6 @@ Where it is missing the tests that need it are skipped, unless `DETENTE_TEST_REQ
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.rigs.missing import missing
 
 _PATIENCE_S = 60
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -45,9 +46,7 @@ def show(tmp_path: Path) -> Show:
     """The browser, with a profile of its own for each page."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        if "chromium" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
-            pytest.fail(_HOW, pytrace=False)
-        pytest.skip(_HOW)
+        missing("chromium", _HOW)
 
     def shown(page: str, width: int, height: int) -> Seen:
         source, picture = tmp_path / "page.html", tmp_path / "picture.png"

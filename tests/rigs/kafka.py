@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.rigs.missing import missing
 from tests.rigs.ports import free_port
 
 _PATIENCE_S = 120
@@ -240,7 +241,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _jars() -> Path:
     """The folder with Kafka's jars, fetched when the pom has changed since they were."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
-        _cannot(_HOW)
+        missing("kafka", _HOW)
     _CACHE.mkdir(exist_ok=True)
     jars = _CACHE / sha256(_POM.read_bytes()).hexdigest()[:12]
     with _locked(_CACHE / "lock"):
@@ -253,15 +254,9 @@ def _jars() -> Path:
                 capture_output=True, text=True, timeout=5 * _PATIENCE_S, check=False,
             )  # fmt: skip
             if done.returncode:
-                _cannot(f"{_HOW}. Maven says: {done.stdout.strip()[-1_000:]}")
+                missing("kafka", f"{_HOW}. Maven says: {done.stdout.strip()[-1_000:]}")
             half.rename(jars)
     return jars
-
-
-def _cannot(why: str) -> None:
-    if "kafka" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(why, pytrace=False)
-    pytest.skip(why)
 
 
 def _nothing() -> None:

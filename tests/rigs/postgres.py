@@ -25,6 +25,7 @@ from sqlalchemy import URL, make_url
 
 from streams.store import migrate
 from streams.store.tables import metadata
+from tests.rigs.missing import missing
 from tests.rigs.ports import free_port
 
 _PATIENCE_S = 60
@@ -167,9 +168,7 @@ def own_server(settings: dict[str, str]) -> Iterator[PostgresServer]:
     """A server that nobody else uses, with these settings; it ends with the block."""
     programs = _programs()
     if programs is None:
-        if "postgres" in os.environ.get("DETENTE_TEST_REQUIRE", "").replace(",", " ").split():
-            pytest.fail(_HOW, pytrace=False)
-        pytest.skip(_HOW)
+        missing("postgres", _HOW)
     # Not below pytest's own folder, which only its user may enter: the server may be another.
     home = Path(tempfile.mkdtemp(prefix="detente-postgres-"))
     user = _server_user()
