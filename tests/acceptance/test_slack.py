@@ -19,7 +19,7 @@ from notifiers.memory import MemoryNotifier
 from notifiers.message import Message
 from notifiers.notifier import Failed, Notifiers, Outcome, Retry, Sent
 from notifiers.report_message import RenderedReport, ReportName
-from notifiers.slack import SlackNotifier, from_environment
+from notifiers.slack import SlackNotifier, from_environment, web_client
 from notifiers.slack import notifier as slack_notifier
 from rules.calendars import BusinessCalendar
 from rules.decision import CaseRow, Changes, Effect, EffectKind, Kind, State
@@ -761,7 +761,7 @@ async def test_the_token_is_nowhere_to_be_seen(
     desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger(slack_notifier.__name__ + ".client").setLevel(logging.DEBUG)
+    logging.getLogger(web_client.__name__).setLevel(logging.DEBUG)
     desk.restart()
     desk.slack.faults.extend([None, Fault.SERVER_ERROR, Fault.ANSWER_LOST])
     desk.alerts(["c1", "c2", "c3"])
@@ -777,6 +777,10 @@ async def test_the_token_is_nowhere_to_be_seen(
     seen = seen.replace(repr(desk.environment), "")  # the caller's own
     assert desk.slack.bot_token not in seen
     assert desk.slack.bot_token not in stored(tmp_path)
+    # At debug level slack-sdk would log whole requests and answers.
+    assert not [
+        r for r in caplog.records if r.name == web_client.__name__ and r.levelno < logging.WARNING
+    ]
 
 
 def stored(folder: Path) -> str:
